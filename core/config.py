@@ -1,0 +1,94 @@
+"""Settings enter the program here, once, and are handed down from the entry points.
+
+No other module reads the environment. `docs/configuration.md` lists every setting; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from core.errors import InvalidSettings
+
+PREFIX = "VOICESKETCH_"
+BUNDLED_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "default"
+
+
+class Settings(BaseModel):
+    """One immutable value for the whole process; the environment name is the field's, upper-cased, with a prefix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: str = Field(description="SQLAlchemy address of the ledger: SQLite or PostgreSQL.")
+    broker_url: SecretStr = Field(description="Redis-protocol address of the doorbell, with its password.")
+    s3_endpoint_url: str | None = Field(None, description="S3 endpoint; empty means Amazon's own.")
+    s3_bucket: str = Field("voicesketch", description="Bucket that holds recordings and pictures.")
+    s3_region: str = Field("us-east-1", description="Region named in S3 signatures.")
+    s3_access_key: SecretStr | None = Field(None, description="S3 access key; empty uses boto3's own search.")
+    s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Signs the dashboard's sessions; at least 32 characters."
+    )
+    public_url: str = Field("http://127.0.0.1:8000", description="Where people reach the dashboard.")
+    trusted_hosts: str = Field(
+        "127.0.0.1,localhost", description="Host names the dashboard answers to, separated by commas."
+    )
+    model_folder: Path = Field(
+        BUNDLED_WEIGHTS, description="Folder of the model that is registered at first start."
+    )
+    device: str = Field("auto", description="Where networks run: auto, cpu, cuda or cuda:N.")
+    queue: str = Field("gpu", description="The queue a worker listens on.")
+    max_upload_bytes: int = Field(512 * 2**20, gt=0, description="Largest recording taken, in bytes.")
+    max_recording_seconds: float = Field(3600.0, gt=0, description="Longest recording drawn, in seconds.")
+    max_items_per_job: int = Field(100_000, gt=0, description="Most recordings one job may hold.")
+    chunk_items: int = Field(32, ge=1, le=256, description="Items a worker claims at a time.")
+    max_attempts: int = Field(
+        5, ge=1, description="Attempts after which an item whose worker keeps dying is given up."
+    )
+    lease_seconds: float = Field(60.0, gt=0, description="How long a claim lasts without a heartbeat.")
+    heartbeat_seconds: float = Field(15.0, gt=0, description="How often a worker renews its claims.")
+    tick_seconds: float = Field(
+        1.0, gt=0, description="How often the ticker publishes, reconciles and reaps."
+    )
+    ring_again_seconds: float = Field(
+        30.0, gt=0, description="After this long unclaimed, a queued job is rung again."
+    )
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Builds the settings from `VOICESKETCH_*` variables.
+
+    Raises:
+        InvalidSettings: naming every variable that is missing, unknown or not usable.
+    """
+    source = os.environ if environ is None else environ
+    values = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in source.items()
+        if name.startswith(PREFIX)
+        and value != ""
+        and name.removeprefix(PREFIX).lower() in Settings.model_fields
+    }
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].lower()}"
+            for problem in error.errors()
+        )
+        raise InvalidSettings(f"The settings cannot be used: {problems}.") from error
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make a child process load these very settings."""
+    environment = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if value is not None:
+            environment[PREFIX + name.upper()] = str(value)
+    return environment

@@ -1,0 +1,120 @@
+"""The database: one way to open it, one way to read, one way to write, and its own clock.
+
+A write on SQLite begins with `BEGIN IMMEDIATE`. The default, deferred `BEGIN` lets two writers read first and then
+refuses one of them at once however long the busy timeout is; taking the write lock first makes them queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pysqlite3.dbapi2 as pysqlite3
+from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url, text
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeDecorator
+
+from core.errors import InvalidSettings
+
+# Older libraries can corrupt a WAL database when a checkpoint and a writer meet ("WAL-reset" race).
+SAFE_SQLITE = (3, 51, 3)
+BUSY_TIMEOUT_SECONDS = 30
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time: always aware and in UTC outside the database, whatever the database keeps."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """An engine with a door for reading and a door for writing.
+
+    Args:
+        url: SQLAlchemy address; `sqlite:///file` and `postgresql://…` are both understood.
+
+    Raises:
+        InvalidSettings: for another kind of database, or an SQLite library with the WAL-reset bug.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if backend == "sqlite":
+            if pysqlite3.sqlite_version_info < SAFE_SQLITE:
+                raise InvalidSettings(
+                    f"The SQLite library {pysqlite3.sqlite_version} can corrupt its file; 3.51.3 or newer is needed."
+                )
+            self.engine = create_engine(
+                parsed.set(drivername="sqlite"),
+                module=pysqlite3,
+                connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+            )
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        elif backend == "postgresql":
+            self.engine = create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 5, "application_name": "voicesketch"},
+            )
+        else:
+            raise InvalidSettings(f"The ledger lives in SQLite or PostgreSQL, not in {backend}.")
+        self._writer: Engine = self.engine.execution_options(voicesketch_write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that is rolled back at its end."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session in one write transaction: committed at the end, rolled back on any exception."""
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def now(session: Session) -> datetime:
+    """The database's own clock, so that leases do not depend on the clocks of workers."""
+    if session.get_bind().dialect.name == "sqlite":
+        stamp = session.scalar(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')"))
+        return datetime.fromisoformat(str(stamp)).replace(tzinfo=UTC)
+    moment = session.scalar(text("SELECT clock_timestamp()"))
+    assert isinstance(moment, datetime)
+    return moment.astimezone(UTC)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver would open transactions of its own; `_begin_sqlite` does it instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # a ledger that forgets a commit after a power cut is none
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA mmap_size=0")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("voicesketch_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,238 @@
+"""Jobs as people change them: create, cancel, pause, resume, retry. Reading lives in `core/queries.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import ColumnElement, func, insert, select, true
+from sqlalchemy.orm import Session
+
+from core.database import now
+from core.errors import Conflict, InvalidRequest
+from core.identifiers import new_id
+from core.moves import hold_job, move_items, move_job, settle_job
+from core.outbox import ring
+from core.registry import resolve_model
+from core.specs import InferSpec, NewItem
+from core.states import (
+    ITEM_RETRYABLE,
+    JOB_CLAIMABLE,
+    JOB_FINAL,
+    JOB_RETRYABLE,
+    ItemState,
+    JobState,
+)
+from core.tables import Item, Job, RecordingOwner, Transition
+
+_ROWS_AT_ONCE = 1000
+
+
+def create_job(
+    session: Session,
+    *,
+    owner_id: str,
+    spec: InferSpec,
+    items: Sequence[NewItem],
+    name: str = "",
+    queue: str = "gpu",
+    priority: int = 0,
+    idempotency_key: str | None = None,
+    max_items: int = 100_000,
+) -> Job:
+    """Writes the job, its items and its doorbell in the caller's transaction.
+
+    The same owner and idempotency key bring back the job that was made first.
+
+    Raises:
+        InvalidRequest: no items, too many, a key used twice, a recording its owner never sent, or an unknown model.
+    """
+    if idempotency_key is not None:
+        earlier = session.scalar(
+            select(Job).where(Job.owner_id == owner_id, Job.idempotency_key == idempotency_key)
+        )
+        if earlier is not None:
+            return earlier
+    _check_items(session, owner_id, items, max_items)
+    model = resolve_model(session, spec.model)
+    at = now(session)
+    job = Job(
+        id=new_id("job"),
+        kind=spec.kind,
+        owner_id=owner_id,
+        name=name[:200] or f"{len(items)} recording{'s' if len(items) != 1 else ''}",
+        spec=spec.model_dump(mode="json"),
+        queue=queue,
+        priority=priority,
+        model_version_id=model.id,
+        idempotency_key=idempotency_key,
+        state=JobState.VALIDATING,
+        created_at=at,
+        total=len(items),
+        token=0,
+        pending=0,
+        leased=0,
+        done=0,
+        cached=0,
+        failed=0,
+        skipped=0,
+        cancelled=0,
+    )
+    session.add(job)
+    session.flush()
+    session.add(Transition(job_id=job.id, old=None, new=JobState.VALIDATING.value, actor=owner_id, at=at))
+    for start in range(0, len(items), _ROWS_AT_ONCE):
+        session.execute(
+            insert(Item),
+            [
+                _item_row(job.id, start + offset, item, at)
+                for offset, item in enumerate(items[start : start + _ROWS_AT_ONCE])
+            ],
+        )
+    job.failed = sum(item.recording is None for item in items)
+    job.pending = len(items) - job.failed
+    move_job(session, job, JobState.QUEUED, actor=owner_id, at=at)
+    if not settle_job(session, job, actor=owner_id, at=at):
+        ring(session, job, at=at)
+    return job
+
+
+def cancel_job(session: Session, job_id: str, *, actor: str) -> Job:
+    """Asks a job to stop: what waits is cancelled now, what is on a device comes to an end within seconds.
+
+    Asking twice changes nothing.
+
+    Raises:
+        Conflict: the job has already ended.
+    """
+    job = hold_job(session, job_id)
+    if job.state in (JobState.CANCELLING, JobState.CANCELLED):
+        return job
+    if job.state in JOB_FINAL:
+        raise Conflict(f"This job has already ended ({job.state.value}); there is nothing to cancel.")
+    at = now(session)
+    job.cancel_requested_at = at
+    move_job(session, job, JobState.CANCELLING, actor=actor, at=at)
+    move_items(session, job, Item.state == ItemState.PENDING, ItemState.CANCELLED, actor=actor, at=at)
+    settle_job(session, job, actor=actor, at=at)
+    return job
+
+
+def pause_job(session: Session, job_id: str, *, actor: str) -> Job:
+    """Nothing more is claimed from the job until it is resumed; what is on a device is finished."""
+    job = hold_job(session, job_id)
+    if job.state is JobState.PAUSED:
+        return job
+    if job.state not in JOB_CLAIMABLE:
+        raise Conflict(f"A job that is {job.state.value} cannot be paused.")
+    move_job(session, job, JobState.PAUSED, actor=actor, at=now(session))
+    return job
+
+
+def resume_job(session: Session, job_id: str, *, actor: str) -> Job:
+    job = hold_job(session, job_id)
+    if job.state in JOB_CLAIMABLE:
+        return job
+    if job.state is not JobState.PAUSED:
+        raise Conflict(f"A job that is {job.state.value} cannot be resumed.")
+    at = now(session)
+    move_job(session, job, JobState.QUEUED, actor=actor, at=at)
+    if not settle_job(session, job, actor=actor, at=at):
+        ring(session, job, at=at)
+    return job
+
+
+def retry_job(
+    session: Session,
+    job_id: str,
+    *,
+    actor: str,
+    which: Literal["failed", "cancelled", "unfinished"] = "failed",
+    item_ids: Sequence[int] | None = None,
+) -> int:
+    """Puts items of a finished job back in the queue; faces that exist are left alone. Answers how many.
+
+    Args:
+        which: items that failed, that were cancelled, or both.
+        item_ids: only these of them.
+
+    Raises:
+        Conflict: the job still runs, or has nothing of the kind.
+    """
+    job = hold_job(session, job_id)
+    if job.state not in JOB_FINAL:
+        raise Conflict("This job is still at work; retry once it has ended.")
+    if job.state not in JOB_RETRYABLE:
+        raise Conflict("Every recording of this job has its face; there is nothing to retry.")
+    states = {
+        "failed": {ItemState.FAILED},
+        "cancelled": {ItemState.CANCELLED},
+        "unfinished": set(ITEM_RETRYABLE),
+    }[which]
+    chosen: ColumnElement[bool] = Item.id.in_(item_ids) if item_ids is not None else true()
+    at = now(session)
+    moved = move_items(
+        session,
+        job,
+        # Items that never came with a recording have nothing to try again.
+        Item.state.in_(states) & Item.recording_sha256.is_not(None) & chosen,
+        ItemState.PENDING,
+        actor=actor,
+        at=at,
+        values={"error_code": None, "error_message": None, "lost": 0, "attempt_id": None, "seconds": None},
+    )
+    if not moved:
+        raise Conflict("This job has nothing of that kind to retry.")
+    move_job(session, job, JobState.QUEUED, actor=actor, at=at, reason=f"retry {moved} items")
+    ring(session, job, at=at)
+    return moved
+
+
+def _check_items(session: Session, owner_id: str, items: Sequence[NewItem], max_items: int) -> None:
+    if not items:
+        raise InvalidRequest("There is no recording in this job: add at least one.")
+    if len(items) > max_items:
+        raise InvalidRequest(
+            f"A job takes at most {max_items:,} recordings; this one has {len(items):,}. Split it."
+        )
+    seen: set[str] = set()
+    for number, item in enumerate(items, start=1):
+        if item.key in seen:
+            raise InvalidRequest(f"Item {number}: the key {item.key!r} is used twice; keys must differ.")
+        seen.add(item.key)
+        if item.recording is None and item.error_code is None:
+            raise InvalidRequest(f"Item {number} ({item.key!r}) has neither a recording nor an error_code.")
+    wanted = sorted({item.recording for item in items if item.recording is not None})
+    known = 0
+    for start in range(0, len(wanted), _ROWS_AT_ONCE):
+        known += (
+            session.scalar(
+                select(func.count())
+                .select_from(RecordingOwner)
+                .where(
+                    RecordingOwner.owner_id == owner_id,
+                    RecordingOwner.sha256.in_(wanted[start : start + _ROWS_AT_ONCE]),
+                )
+            )
+            or 0
+        )
+    if known != len(wanted):
+        raise InvalidRequest(f"{len(wanted) - known} of the recordings are not here: send them first.")
+
+
+def _item_row(job_id: str, position: int, item: NewItem, at: datetime) -> dict[str, object]:
+    failed = item.recording is None
+    return {
+        "job_id": job_id,
+        "position": position,
+        "key": item.key,
+        "name": item.name or item.key,
+        "recording_sha256": item.recording,
+        "state": ItemState.FAILED if failed else ItemState.PENDING,
+        "error_code": item.error_code if failed else None,
+        "error_message": item.error_message if failed else None,
+        "finished_at": at if failed else None,
+        "attempts": 0,
+        "lost": 0,
+    }

@@ -1,0 +1,276 @@
+"""Claims: who works on what, for how long, and what becomes of it when they vanish.
+
+A claim makes an attempt with a lease and a fencing token. Every later write of that attempt is refused once the token
+is no longer the newest word on its items, so a worker that was thought dead can publish nothing. Times are the
+database's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import case, select, update
+from sqlalchemy.orm import Session
+
+from core.database import Database, now
+from core.errors import LeaseLost
+from core.identifiers import new_id
+from core.moves import hold_job, move_items, move_job, settle_job
+from core.outbox import ring
+from core.processes import host_identity, is_alive
+from core.specs import InferSpec
+from core.states import JOB_CLAIMABLE, AttemptState, ItemState, JobState
+from core.tables import Attempt, Drawing, Item, Job, Recording, User, Worker
+
+# Items whose worker died are claimed in smaller company, and alone in the end: whichever of them kills its worker is
+# found, and its chunk-mates are finished.
+_COMPANY_AFTER_LOSS = 8
+
+
+@dataclass(frozen=True)
+class ClaimedItem:
+    id: int
+    name: str
+    recording_sha256: str
+    object_key: str
+    size_bytes: int
+    drawing_id: str | None  # the face that is already there for this recording, model version and parameters
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A run of items of one job, claimed by one attempt."""
+
+    attempt_id: str
+    job_id: str
+    token: int
+    worker_id: str
+    model_version_id: str
+    parameters_sha256: str
+    items: tuple[ClaimedItem, ...]
+
+
+def claim_chunk(
+    session: Session, worker_id: str, queue: str, *, size: int, lease_seconds: float
+) -> Chunk | None:
+    """Claims the best waiting work of a queue: priority first, then round owners in turn, then the oldest job."""
+    waiting = (
+        select(Job.id)
+        .join(User, User.id == Job.owner_id)
+        .where(Job.state.in_(JOB_CLAIMABLE), Job.finished_at.is_(None), Job.pending > 0, Job.queue == queue)
+        .order_by(
+            Job.priority.desc(),
+            case((User.served_at.is_(None), 0), else_=1),
+            User.served_at,
+            Job.created_at,
+            Job.id,
+        )
+    )
+    for job_id in session.scalars(waiting.limit(16)).all():
+        job = hold_job(session, job_id)
+        if job.state in JOB_CLAIMABLE and job.pending > 0:
+            return _claim_from(session, job, worker_id, size=size, lease_seconds=lease_seconds)
+    return None
+
+
+def _claim_from(session: Session, job: Job, worker_id: str, *, size: int, lease_seconds: float) -> Chunk:
+    at = now(session)
+    first = session.execute(
+        select(Item.lost)
+        .where(Item.job_id == job.id, Item.state == ItemState.PENDING)
+        .order_by(Item.lost, Item.position)
+        .limit(1)
+    ).scalar_one()
+    limit = size if first == 0 else min(size, _COMPANY_AFTER_LOSS) if first == 1 else 1
+    ids = session.scalars(
+        select(Item.id)
+        .where(Item.job_id == job.id, Item.state == ItemState.PENDING, Item.lost == first)
+        .order_by(Item.position)
+        .limit(limit)
+    ).all()
+    job.token += 1
+    attempt = Attempt(
+        id=new_id("attempt"),
+        job_id=job.id,
+        token=job.token,
+        worker_id=worker_id,
+        state=AttemptState.ACTIVE,
+        items=len(ids),
+        progress=0,
+        progress_at=at,
+        lease_until=at + timedelta(seconds=lease_seconds),
+        heartbeat_at=at,
+        started_at=at,
+    )
+    session.add(attempt)
+    session.flush()
+    move_items(
+        session,
+        job,
+        Item.id.in_(ids),
+        ItemState.LEASED,
+        actor=worker_id,
+        at=at,
+        token=job.token,
+        values={"attempt_id": attempt.id, "token": job.token, "attempts": Item.attempts + 1},
+    )
+    if job.state is JobState.QUEUED:
+        move_job(session, job, JobState.RUNNING, actor=worker_id, at=at)
+    session.execute(update(User).where(User.id == job.owner_id).values(served_at=at))
+    assert job.model_version_id is not None
+    parameters = InferSpec.model_validate(job.spec).parameters_sha256()
+    rows = session.execute(
+        select(Item.id, Item.name, Recording.sha256, Recording.object_key, Recording.size_bytes, Drawing.id)
+        .join(Recording, Recording.sha256 == Item.recording_sha256)
+        .outerjoin(
+            Drawing,
+            (Drawing.recording_sha256 == Recording.sha256)
+            & (Drawing.model_version_id == job.model_version_id)
+            & (Drawing.parameters_sha256 == parameters),
+        )
+        .where(Item.id.in_(ids))
+        .order_by(Item.position)
+    )
+    return Chunk(
+        attempt_id=attempt.id,
+        job_id=job.id,
+        token=job.token,
+        worker_id=worker_id,
+        model_version_id=job.model_version_id,
+        parameters_sha256=parameters,
+        items=tuple(ClaimedItem(*row) for row in rows),
+    )
+
+
+def hold_attempt(session: Session, attempt_id: str) -> tuple[Job, Attempt]:
+    """Takes the job of an attempt, then the attempt, for a fenced write.
+
+    Raises:
+        LeaseLost: the attempt is over, so its owner must write nothing.
+    """
+    job_id = session.scalar(select(Attempt.job_id).where(Attempt.id == attempt_id))
+    if job_id is None:
+        raise LeaseLost()
+    job = hold_job(session, job_id)
+    attempt = session.scalar(
+        select(Attempt)
+        .where(Attempt.id == attempt_id, Attempt.state == AttemptState.ACTIVE)
+        .execution_options(populate_existing=True)
+    )
+    if attempt is None:
+        raise LeaseLost()
+    return job, attempt
+
+
+def heartbeat(
+    session: Session, worker_id: str, attempt_ids: Sequence[str], *, lease_seconds: float, doing: str
+) -> None:
+    """Says that a worker lives, and renews its claims."""
+    at = now(session)
+    session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=at, doing=doing))
+    if attempt_ids:
+        session.execute(
+            update(Attempt)
+            .where(Attempt.id.in_(attempt_ids), Attempt.state == AttemptState.ACTIVE)
+            .values(heartbeat_at=at, lease_until=at + timedelta(seconds=lease_seconds))
+        )
+
+
+def attempts_to_stop(session: Session, attempt_ids: Sequence[str]) -> set[str]:
+    """Those of a worker's attempts that it should let go of: cancelled, or no longer its own."""
+    going_on = session.scalars(
+        select(Attempt.id)
+        .join(Job, Job.id == Attempt.job_id)
+        .where(
+            Attempt.id.in_(attempt_ids),
+            Attempt.state == AttemptState.ACTIVE,
+            Job.state != JobState.CANCELLING,
+        )
+    )
+    return set(attempt_ids) - set(going_on)
+
+
+def release(session: Session, attempt_id: str, *, reason: str) -> int:
+    """Gives back what an attempt has not finished; answers how many items.
+
+    Raises:
+        LeaseLost: it was taken away before.
+    """
+    job, attempt = hold_attempt(session, attempt_id)
+    return _give_back(session, job, attempt, AttemptState.RELEASED, actor=attempt.worker_id, reason=reason)
+
+
+def reap(database: Database, *, max_attempts: int) -> int:
+    """Ends every attempt whose lease ran out or whose process is gone from this machine; answers how many."""
+    with database.read() as session:
+        at = now(session)
+        active = session.execute(
+            select(Attempt.id, Attempt.lease_until, Worker.host, Worker.pid, Worker.process_started)
+            .join(Worker, Worker.id == Attempt.worker_id)
+            .where(Attempt.state == AttemptState.ACTIVE)
+        ).all()
+    here = host_identity()
+    reaped = 0
+    for attempt_id, lease_until, host, pid, started in active:
+        # Elsewhere only the lease can tell; on this machine the operating system knows at once.
+        gone = host == here and not is_alive(pid, started)
+        if gone or lease_until < at:
+            reaped += _reap_one(database, attempt_id, gone=gone, max_attempts=max_attempts)
+    return reaped
+
+
+def _reap_one(database: Database, attempt_id: str, *, gone: bool, max_attempts: int) -> int:
+    with database.write() as session:
+        try:
+            job, attempt = hold_attempt(session, attempt_id)
+        except LeaseLost:
+            return 0  # it ended by itself in the meantime
+        if not gone and attempt.lease_until >= now(session):
+            return 0  # a heartbeat came after all
+        reason = "its process is gone" if gone else "its lease ran out"
+        mine = (Item.attempt_id == attempt.id) & (Item.state == ItemState.LEASED)
+        if job.state is not JobState.CANCELLING:
+            move_items(
+                session,
+                job,
+                mine & (Item.lost + 1 >= max_attempts),
+                ItemState.FAILED,
+                actor="ticker",
+                at=now(session),
+                token=attempt.token,
+                reason=reason,
+                values={
+                    "lost": Item.lost + 1,
+                    "error_code": "worker_lost",
+                    "error_message": f"The worker stopped {max_attempts} times while it had this recording. "
+                    "If other recordings go well, this one is the likely cause.",
+                },
+            )
+        _give_back(session, job, attempt, AttemptState.LOST, actor="ticker", reason=reason)
+        return 1
+
+
+def _give_back(
+    session: Session, job: Job, attempt: Attempt, end: AttemptState, *, actor: str, reason: str
+) -> int:
+    at = now(session)
+    attempt.state = end
+    attempt.ended_at = at
+    attempt.reason = reason
+    lost = 1 if end is AttemptState.LOST else 0
+    moved = move_items(
+        session,
+        job,
+        (Item.attempt_id == attempt.id) & (Item.state == ItemState.LEASED),
+        ItemState.CANCELLED if job.state is JobState.CANCELLING else ItemState.PENDING,
+        actor=actor,
+        at=at,
+        token=attempt.token,
+        reason=reason,
+        values={"lost": Item.lost + lost},
+    )
+    if not settle_job(session, job, actor=actor, at=at) and job.state in JOB_CLAIMABLE and job.pending:
+        ring(session, job, at=at)
+    return moved

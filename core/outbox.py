@@ -1,0 +1,88 @@
+"""The outbox: doorbells are written beside the work, rung afterwards, and rung again if nobody came.
+
+A doorbell says only that a queue has work. Ringing once too often costs a look into the ledger; the ledger is never
+wrong, so losing the whole broker costs seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from core.database import Database, now
+from core.states import JOB_CLAIMABLE
+from core.tables import Job, Outbox
+
+# More workers than this are woken by the reconciler, or find the work by themselves when they finish other work.
+MOST_RINGS = 8
+_AT_ONCE = 100
+
+
+class Doorbell(Protocol):
+    def ring(self, queue: str) -> None:
+        """Wakes one worker of a queue.
+
+        Raises:
+            BrokerUnavailable: nobody could be told.
+        """
+
+
+def ring(session: Session, job: Job, *, at: datetime) -> None:
+    """Writes a job's doorbell in the transaction that made its work."""
+    job.rung_at = at
+    session.add(
+        Outbox(job_id=job.id, queue=job.queue, rings=max(1, min(MOST_RINGS, job.pending)), created_at=at)
+    )
+    session.flush()
+
+
+def publish(database: Database, doorbell: Doorbell) -> int:
+    """Rings what the outbox holds, oldest first; answers how many rows it rang.
+
+    Raises:
+        BrokerUnavailable: the rest stays in the outbox for the next call.
+    """
+    with database.read() as session:
+        rows = session.scalars(
+            select(Outbox).where(Outbox.published_at.is_(None)).order_by(Outbox.id).limit(_AT_ONCE)
+        ).all()
+    # One message wakes one worker whatever wrote it, so the same queue need not be rung twice for one look.
+    rings: dict[str, int] = {}
+    for row in rows:
+        rings[row.queue] = max(rings.get(row.queue, 0), row.rings)
+    for queue, count in rings.items():
+        for _ in range(count):
+            doorbell.ring(queue)
+    if rows:
+        with database.write() as session:
+            session.execute(
+                update(Outbox)
+                .where(Outbox.id.in_([row.id for row in rows]), Outbox.published_at.is_(None))
+                .values(published_at=now(session))
+            )
+    return len(rows)
+
+
+def ring_again(database: Database, *, after_seconds: float) -> int:
+    """Writes a new doorbell for every queue whose waiting jobs were rung long ago; answers how many queues."""
+    with database.write() as session:
+        at = now(session)
+        waiting = (Job.state.in_(JOB_CLAIMABLE)) & (Job.pending > 0) & Job.finished_at.is_(None)
+        stale = session.execute(
+            select(Job.queue, func.min(Job.id), func.sum(Job.pending), func.max(Job.rung_at))
+            .where(waiting)
+            .group_by(Job.queue)
+        ).all()
+        rung = 0
+        for queue, job_id, pending, rung_at in stale:
+            if rung_at is not None and rung_at > at - timedelta(seconds=after_seconds):
+                continue
+            session.add(
+                Outbox(job_id=job_id, queue=queue, rings=max(1, min(MOST_RINGS, pending)), created_at=at)
+            )
+            session.execute(update(Job).where(waiting, Job.queue == queue).values(rung_at=at))
+            rung += 1
+        return rung

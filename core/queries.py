@@ -1,0 +1,228 @@
+"""Reading the ledger, for pages, the API and files. Nothing here changes a row.
+
+Every look-up of something that belongs to somebody takes the viewer: what they may not see does not exist for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy.orm import Session, aliased
+
+from core.accounts import Role
+from core.errors import NotFound
+from core.states import JOB_FINAL, ItemState, JobState
+from core.tables import (
+    Alias,
+    Artifact,
+    Drawing,
+    Item,
+    Job,
+    ModelVersion,
+    Recording,
+    Transition,
+    User,
+    Worker,
+)
+
+_SEES_ALL = {Role.OPERATOR.value, Role.ADMIN.value, Role.VIEWER.value}
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """An item with what it led to, as pages and files show it."""
+
+    id: int
+    position: int
+    key: str
+    name: str
+    state: ItemState
+    error_code: str | None
+    error_message: str | None
+    attempts: int
+    seconds: float | None
+    finished_at: datetime | None
+    recording_sha256: str | None
+    media_type: str | None
+    size_bytes: int | None
+    duration_seconds: float | None
+    recording_key: str | None
+    face_key: str | None
+    face_sha256: str | None
+    face_bytes: int | None
+    spectrogram_key: str | None
+
+
+def visible_to(viewer: User) -> ColumnElement[bool]:
+    """The jobs a user may see: everybody's for viewers, operators and admins, their own for submitters."""
+    return true() if viewer.role in _SEES_ALL else Job.owner_id == viewer.id
+
+
+def list_jobs(
+    session: Session,
+    viewer: User,
+    *,
+    limit: int = 50,
+    before: str | None = None,
+    states: Collection[JobState] = (),
+) -> Sequence[Job]:
+    """Newest first. Ids sort by time, so the id of the last job of a page is the cursor (`before`) of the next."""
+    query = select(Job).where(visible_to(viewer)).order_by(Job.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Job.id < before)
+    if states:
+        query = query.where(Job.state.in_(states))
+    return session.scalars(query).all()
+
+
+def get_job(session: Session, viewer: User, job_id: str) -> Job:
+    """A job that the viewer may see.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's; the answer does not tell which.
+    """
+    job = session.scalar(select(Job).where(Job.id == job_id, visible_to(viewer)))
+    if job is None:
+        raise NotFound("There is no such job.")
+    return job
+
+
+def model_label(session: Session, model_version_id: str | None) -> str:
+    model = session.get(ModelVersion, model_version_id) if model_version_id else None
+    return model.label if model else ""
+
+
+def list_models(session: Session) -> list[tuple[ModelVersion, list[str]]]:
+    """Every model version, newest first, with the aliases that point at it."""
+    aliases: dict[str, list[str]] = {}
+    for alias in session.scalars(select(Alias).order_by(Alias.name)):
+        aliases.setdefault(alias.model_version_id, []).append(alias.name)
+    models = session.scalars(
+        select(ModelVersion).order_by(ModelVersion.created_at.desc(), ModelVersion.id.desc())
+    )
+    return [(model, aliases.get(model.id, [])) for model in models]
+
+
+def items_page(
+    session: Session,
+    job_id: str,
+    *,
+    after: int = -1,
+    limit: int = 60,
+    states: Collection[ItemState] = (),
+) -> list[ItemRow]:
+    """Items in the order they were submitted, from the position after `after`."""
+    query = (
+        _item_rows().where(Item.job_id == job_id, Item.position > after).order_by(Item.position).limit(limit)
+    )
+    if states:
+        query = query.where(Item.state.in_(states))
+    return [ItemRow(*row) for row in session.execute(query)]
+
+
+def latest_items(
+    session: Session, job_id: str, *, limit: int, states: Collection[ItemState]
+) -> list[ItemRow]:
+    """The items that ended last, newest first."""
+    query = (
+        _item_rows()
+        .where(Item.job_id == job_id, Item.state.in_(states))
+        .order_by(Item.finished_at.desc(), Item.id.desc())
+        .limit(limit)
+    )
+    return [ItemRow(*row) for row in session.execute(query)]
+
+
+def all_items(session: Session, job_id: str, states: Collection[ItemState] = ()) -> Iterator[ItemRow]:
+    """Every item of a job, read in pages so that memory stays flat."""
+    after = -1
+    while page := items_page(session, job_id, after=after, limit=_ROWS_AT_ONCE, states=states):
+        yield from page
+        after = page[-1].position
+
+
+def get_item(session: Session, job_id: str, item_id: int) -> ItemRow:
+    """One item of a job that the caller already looked up for its viewer.
+
+    Raises:
+        NotFound: the job has no such item.
+    """
+    row = session.execute(_item_rows().where(Item.job_id == job_id, Item.id == item_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such item in this job.")
+    return ItemRow(*row)
+
+
+def errors_by_code(session: Session, job_id: str) -> list[tuple[str, int, str]]:
+    """For each error code of a job: how many items, and the message of one of them. Most frequent first."""
+    count = func.count().label("count")
+    rows = session.execute(
+        select(Item.error_code, count, func.min(Item.error_message))
+        .where(Item.job_id == job_id, Item.state == ItemState.FAILED)
+        .group_by(Item.error_code)
+        .order_by(count.desc(), Item.error_code)
+    )
+    return [(code or "error", number, message or "") for code, number, message in rows]
+
+
+def job_timeline(session: Session, job_id: str) -> Sequence[Transition]:
+    """The moves of the job itself, oldest first."""
+    return session.scalars(
+        select(Transition)
+        .where(Transition.job_id == job_id, Transition.item_id.is_(None))
+        .order_by(Transition.id)
+    ).all()
+
+
+def last_transition_id(session: Session, job_id: str) -> int:
+    """Grows with every move of the job or one of its items: pages redraw when it does."""
+    return session.scalar(select(func.max(Transition.id)).where(Transition.job_id == job_id)) or 0
+
+
+def list_workers(session: Session) -> Sequence[Worker]:
+    """Workers that have not left."""
+    return session.scalars(select(Worker).where(Worker.ended_at.is_(None)).order_by(Worker.started_at)).all()
+
+
+def eta_seconds(job: Job) -> float | None:
+    """Seconds until the job's last item, from its moving rate; None while nothing can be said."""
+    left = job.pending + job.leased
+    if job.state in JOB_FINAL or job.state is JobState.PAUSED or not job.rate_per_second:
+        return None
+    return left / job.rate_per_second
+
+
+def _item_rows() -> Select[Any]:
+    face, spectrogram = aliased(Artifact), aliased(Artifact)
+    return (
+        select(
+            Item.id,
+            Item.position,
+            Item.key,
+            Item.name,
+            Item.state,
+            Item.error_code,
+            Item.error_message,
+            Item.attempts,
+            Item.seconds,
+            Item.finished_at,
+            Item.recording_sha256,
+            Recording.media_type,
+            Recording.size_bytes,
+            Recording.duration_seconds,
+            Recording.object_key,
+            face.object_key,
+            face.sha256,
+            face.size_bytes,
+            spectrogram.object_key,
+        )
+        .outerjoin(Recording, Recording.sha256 == Item.recording_sha256)
+        .outerjoin(Drawing, Drawing.id == Item.drawing_id)
+        .outerjoin(face, face.id == Drawing.face_id)
+        .outerjoin(spectrogram, spectrogram.id == Drawing.spectrogram_id)
+    )

@@ -1,0 +1,99 @@
+"""Taking recordings in: counted and hashed while they arrive, kept once however often they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from typing import IO
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from core.database import Database, now
+from core.errors import TooLarge
+from core.objects import recording_key
+from core.store import Store
+from core.tables import Recording, RecordingOwner
+
+_READ_AT_ONCE = 1024 * 1024
+_IN_MEMORY_BYTES = 4 * 1024 * 1024
+
+# First bytes of the formats a browser can play; what somebody claims about a file is never believed.
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"fLaC", "audio/flac"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"RIFF", "audio/wav"),
+    (0, b"RF64", "audio/wav"),
+    (0, b"FORM", "audio/aiff"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"\xff\xfb", "audio/mpeg"),
+    (0, b"\xff\xf3", "audio/mpeg"),
+    (0, b"\xff\xf2", "audio/mpeg"),
+    (0, b"\x1a\x45\xdf\xa3", "audio/webm"),
+    (4, b"ftyp", "audio/mp4"),
+)
+
+
+def media_type_of(head: bytes) -> str:
+    """The media type that the first bytes of a file speak of."""
+    for offset, signature, media_type in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            return media_type
+    return "application/octet-stream"
+
+
+def take_in(
+    database: Database, store: Store, source: IO[bytes], *, owner_id: str, max_bytes: int
+) -> Recording:
+    """Stores what `source` holds and makes it the owner's; the same content is stored once.
+
+    Raises:
+        TooLarge: it holds more than `max_bytes`; nothing is kept.
+        StorageUnavailable: try again later.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as spool:
+        while piece := source.read(_READ_AT_ONCE):
+            size += len(piece)
+            if size > max_bytes:
+                raise TooLarge(
+                    f"This recording is larger than {max_bytes / 2**20:,.0f} MiB. Send a shorter piece of it."
+                )
+            digest.update(piece)
+            spool.write(piece)
+        sha256 = digest.hexdigest()
+        spool.seek(0)
+        media_type = media_type_of(spool.read(16))
+        with database.read() as session:
+            known = session.get(Recording, sha256)
+        if known is None:
+            spool.seek(0)
+            # SpooledTemporaryFile is a binary file in all but its declared type.
+            store.put_file(recording_key(sha256), spool, media_type)  # type: ignore[arg-type]
+    with database.write() as session:
+        return _enter(session, sha256, size, media_type, owner_id)
+
+
+def _enter(session: Session, sha256: str, size: int, media_type: str, owner_id: str) -> Recording:
+    at = now(session)
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    session.execute(
+        insert(Recording)
+        .values(
+            sha256=sha256,
+            object_key=recording_key(sha256),
+            size_bytes=size,
+            media_type=media_type,
+            created_at=at,
+        )
+        .on_conflict_do_nothing()
+    )
+    session.execute(
+        insert(RecordingOwner)
+        .values(sha256=sha256, owner_id=owner_id, created_at=at)
+        .on_conflict_do_nothing()
+    )
+    recording = session.get(Recording, sha256)
+    assert recording is not None
+    return recording

@@ -1,0 +1,168 @@
+"""Publishing what an attempt made: one fenced transaction for a batch of outcomes.
+
+Objects are uploaded first, under the attempt's own name; only this transaction makes them visible. Whatever a lost
+attempt had uploaded stays unreferenced.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from core.database import now
+from core.errors import LeaseLost
+from core.identifiers import new_id
+from core.leases import Chunk, hold_attempt
+from core.moves import move_items, settle_job
+from core.objects import StoredObject
+from core.states import AttemptState, ItemState
+from core.tables import Artifact, Attempt, Drawing, Item, Job, Recording
+
+# The rate people see forgets what is older than about this.
+_RATE_MEMORY_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    item_id: int
+    recording_sha256: str
+    face: StoredObject
+    spectrogram: StoredObject
+    seconds: float
+    duration_seconds: float
+
+
+@dataclass(frozen=True)
+class AlreadyDrawn:
+    item_id: int
+    drawing_id: str
+
+
+@dataclass(frozen=True)
+class CouldNotDraw:
+    item_id: int
+    code: str
+    message: str
+    seconds: float
+
+
+Outcome = Drawn | AlreadyDrawn | CouldNotDraw
+
+
+def publish_outcomes(session: Session, chunk: Chunk, outcomes: Sequence[Outcome]) -> list[str]:
+    """Makes outcomes of one attempt final; answers keys of uploads that were not needed after all.
+
+    Raises:
+        LeaseLost: the attempt no longer owns its items; nothing was written.
+    """
+    job, attempt = hold_attempt(session, chunk.attempt_id)
+    at = now(session)
+    unneeded: list[str] = []
+    rows: list[dict[str, object]] = []
+    into: dict[ItemState, list[int]] = {}
+    drawn = _publish_drawings(
+        session, chunk, [one for one in outcomes if isinstance(one, Drawn)], at, unneeded
+    )
+    for one in outcomes:
+        row: dict[str, object] = {"id": one.item_id, "error_code": None, "error_message": None}
+        if isinstance(one, Drawn):
+            drawing_id, fresh = drawn[one.item_id]
+            row |= {"drawing_id": drawing_id, "seconds": one.seconds}
+            state = ItemState.DONE if fresh else ItemState.CACHED
+        elif isinstance(one, AlreadyDrawn):
+            row |= {"drawing_id": one.drawing_id, "seconds": 0.0}
+            state = ItemState.CACHED
+        else:
+            row |= {"drawing_id": None, "seconds": one.seconds}
+            row |= {"error_code": one.code, "error_message": one.message}
+            state = ItemState.FAILED
+        rows.append(row)
+        into.setdefault(state, []).append(one.item_id)
+    if rows:
+        session.execute(update(Item), rows)
+    for state, ids in into.items():
+        moved = move_items(
+            session,
+            job,
+            Item.id.in_(ids) & (Item.token == chunk.token) & (Item.attempt_id == chunk.attempt_id),
+            state,
+            actor=chunk.worker_id,
+            at=at,
+            token=chunk.token,
+        )
+        if moved != len(ids):
+            raise LeaseLost()
+    _count(job, attempt, len(rows), at)
+    settle_job(session, job, actor=chunk.worker_id, at=at)
+    return unneeded
+
+
+def _publish_drawings(
+    session: Session, chunk: Chunk, outcomes: Sequence[Drawn], at: datetime, unneeded: list[str]
+) -> dict[int, tuple[str, bool]]:
+    """Writes artifacts and drawings; for each item, its drawing and whether it is this attempt's own."""
+    published: dict[int, tuple[str, bool]] = {}
+    insert_or_ignore = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    for one in outcomes:
+        stored = [one.face, one.spectrogram]
+        ids = [new_id("artifact") for _ in stored]
+        session.execute(
+            insert(Artifact),
+            [
+                {"id": artifact_id, "created_at": at, **vars(artifact)}
+                for artifact_id, artifact in zip(ids, stored, strict=True)
+            ],
+        )
+        drawing_id = new_id("drawing")
+        written = session.execute(
+            insert_or_ignore(Drawing)
+            .values(
+                id=drawing_id,
+                recording_sha256=one.recording_sha256,
+                model_version_id=chunk.model_version_id,
+                parameters_sha256=chunk.parameters_sha256,
+                face_id=ids[0],
+                spectrogram_id=ids[1],
+                attempt_id=chunk.attempt_id,
+                seconds=one.seconds,
+                created_at=at,
+            )
+            .on_conflict_do_nothing()
+            .returning(Drawing.id)
+        ).scalar_one_or_none()
+        if written is None:  # another attempt published the same face first: its one stands
+            session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
+            unneeded.extend(artifact.object_key for artifact in stored)
+            drawing_id = session.execute(
+                select(Drawing.id).where(
+                    Drawing.recording_sha256 == one.recording_sha256,
+                    Drawing.model_version_id == chunk.model_version_id,
+                    Drawing.parameters_sha256 == chunk.parameters_sha256,
+                )
+            ).scalar_one()
+        published[one.item_id] = (drawing_id, written is not None)
+        session.execute(
+            update(Recording)
+            .where(Recording.sha256 == one.recording_sha256, Recording.duration_seconds.is_(None))
+            .values(duration_seconds=one.duration_seconds)
+        )
+    return published
+
+
+def _count(job: Job, attempt: Attempt, finished: int, at: datetime) -> None:
+    attempt.progress += finished
+    attempt.progress_at = at
+    if attempt.progress >= attempt.items:
+        attempt.state = AttemptState.FINISHED
+        attempt.ended_at = at
+    since = job.rated_at or attempt.started_at
+    elapsed = max((at - since).total_seconds(), 1e-3)
+    weight = 1.0 if job.rate_per_second is None else 1.0 - math.exp(-elapsed / _RATE_MEMORY_SECONDS)
+    job.rate_per_second = (job.rate_per_second or 0.0) * (1.0 - weight) + weight * finished / elapsed
+    job.rated_at = at

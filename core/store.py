@@ -1,0 +1,120 @@
+"""The object store: S3 through boto3, whoever serves it. The only file that knows boto3."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from core.config import Settings
+from core.errors import NotFound, StorageUnavailable
+from core.objects import StoredObject
+
+_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
+READ_AT_ONCE = 256 * 1024
+
+
+class Store:
+    """One bucket. Safe to use from several threads.
+
+    Raises (every method):
+        StorageUnavailable: the store cannot be reached or refuses.
+        NotFound: there is no object of that key.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.bucket = settings.s3_bucket
+        access, secret = settings.s3_access_key, settings.s3_secret_key
+        self._client: Any = boto3.session.Session().client(
+            "s3",
+            endpoint_url=settings.s3_endpoint_url,
+            region_name=settings.s3_region,
+            aws_access_key_id=access.get_secret_value() if access else None,
+            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"max_attempts": 4, "mode": "standard"},
+                max_pool_connections=32,
+                s3={"addressing_style": "path"},
+                # Trailing checksums are not understood by every S3-compatible server; we keep our own SHA-256.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def ensure_bucket(self) -> None:
+        with _translated(self.bucket):
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _MISSING:
+                    raise
+                self._client.create_bucket(Bucket=self.bucket)
+
+    def put(self, key: str, data: bytes, media_type: str, kind: str = "") -> StoredObject:
+        with _translated(key):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=media_type)
+        return StoredObject(kind, key, media_type, len(data), hashlib.sha256(data).hexdigest())
+
+    def put_file(self, key: str, file: IO[bytes], media_type: str) -> None:
+        """Uploads from a file's current position to its end, in parts where it is large."""
+        with _translated(key):
+            self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": media_type})
+
+    def get(self, key: str) -> bytes:
+        with _translated(key):
+            data: bytes = self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            return data
+
+    def stream(self, key: str, byte_range: tuple[int, int] | None = None) -> Iterator[bytes]:
+        """Pieces of an object; `byte_range` is inclusive at both ends. The request is made before the first piece."""
+        arguments = {"Range": f"bytes={byte_range[0]}-{byte_range[1]}"} if byte_range else {}
+        with _translated(key):
+            body = self._client.get_object(Bucket=self.bucket, Key=key, **arguments)["Body"]
+
+        def pieces() -> Iterator[bytes]:
+            with _translated(key), body:
+                yield from body.iter_chunks(READ_AT_ONCE)
+
+        return pieces()
+
+    def size(self, key: str) -> int:
+        with _translated(key):
+            return int(self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"])
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.size(key)
+        except NotFound:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        with _translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        with _translated(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                for entry in page.get("Contents", []):
+                    yield entry["Key"]
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            raise NotFound(f"There is no object {what!r} in the store.") from error
+        raise StorageUnavailable(f"The object store refused {what!r}: {error}") from error
+    except BotoCoreError as error:
+        raise StorageUnavailable(f"The object store cannot be reached for {what!r}: {error}") from error

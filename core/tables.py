@@ -1,0 +1,339 @@
+"""The ledger's tables. Rows only: every change of a state lives in `core/jobs.py` and `core/leases.py`."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from core.database import UtcDateTime
+from core.states import AttemptState, ItemState, JobState
+
+# SQLite counts rows in INTEGER only; PostgreSQL gets room for a few billion items.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _state(kind: type[enum.Enum]) -> Enum:
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=False,
+        length=24,
+        values_callable=lambda e: [m.value for m in e],
+    )
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), unique=True)
+    role: Mapped[str] = mapped_column(String(24))
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    # When a chunk of theirs was last claimed: the claim goes round between owners by it.
+    served_at: Mapped[datetime | None]
+
+
+class Secret(Base):
+    """A sign-in link or an API token; only its hash is kept."""
+
+    __tablename__ = "secrets"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))  # "link" or "token"
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Recording(Base):
+    """An audio file somebody gave us, known by its content."""
+
+    __tablename__ = "recordings"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    object_key: Mapped[str] = mapped_column(String(200))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime]
+    duration_seconds: Mapped[float | None]  # known once it was decoded
+
+
+class RecordingOwner(Base):
+    """Who gave us a recording: one content may have come from several people, and none may use another's."""
+
+    __tablename__ = "recording_owners"
+
+    sha256: Mapped[str] = mapped_column(ForeignKey("recordings.sha256"), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    created_at: Mapped[datetime]
+
+
+class ModelVersion(Base):
+    __tablename__ = "model_versions"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    version: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))  # of all its files together
+    files: Mapped[list[Any]]  # [{"name", "key", "sha256", "size_bytes"}]
+    config: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+class Alias(Base):
+    """A name such as `production` that points at a model version and can be moved."""
+
+    __tablename__ = "aliases"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    model_version_id: Mapped[str] = mapped_column(ForeignKey("model_versions.id"))
+    moved_at: Mapped[datetime]
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("owner_id", "idempotency_key"),
+        # Only the few jobs still in play: the claim and the ticker look at them all the time.
+        Index(
+            "ix_jobs_in_play",
+            "state",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("ix_jobs_owner_id_created_at", "owner_id", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(24))
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    spec: Mapped[dict[str, Any]]
+    queue: Mapped[str] = mapped_column(String(40))
+    priority: Mapped[int] = mapped_column(default=0)
+    model_version_id: Mapped[str | None] = mapped_column(ForeignKey("model_versions.id"))
+    idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    state: Mapped[JobState] = mapped_column(_state(JobState))
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    token: Mapped[int] = mapped_column(default=0)  # the last fencing token handed out
+
+    # Counted in the transaction that moves the items, so that a page never counts rows.
+    total: Mapped[int] = mapped_column(default=0)
+    pending: Mapped[int] = mapped_column(default=0)
+    leased: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    cached: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    skipped: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+    # A moving rate of items brought to an end, kept by whoever commits results.
+    rate_per_second: Mapped[float | None]
+    rated_at: Mapped[datetime | None]
+
+    created_at: Mapped[datetime]
+    queued_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]  # when its doorbell was last rung
+    started_at: Mapped[datetime | None]
+    paused_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]  # written by the asking side only
+    finalizing_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Item(Base):
+    __tablename__ = "items"
+    __table_args__ = (
+        UniqueConstraint("job_id", "position"),
+        # Claims walk the pending items of a job in order; finished items leave the index.
+        Index(
+            "ix_items_pending",
+            "job_id",
+            "lost",
+            "position",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_items_leased",
+            "attempt_id",
+            sqlite_where=text("state = 'leased'"),
+            postgresql_where=text("state = 'leased'"),
+        ),
+        Index("ix_items_job_id_state_position", "job_id", "state", "position"),
+        Index("ix_items_recording_sha256", "recording_sha256"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    position: Mapped[int]
+    key: Mapped[str] = mapped_column(Text)  # the user's own name for this line; comes back in the results
+    name: Mapped[str] = mapped_column(Text)  # file name as given, for people to read; never a path of ours
+    recording_sha256: Mapped[str | None] = mapped_column(ForeignKey("recordings.sha256"))
+    state: Mapped[ItemState] = mapped_column(_state(ItemState))
+    attempts: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)  # attempts whose worker died
+    attempt_id: Mapped[str | None] = mapped_column(String(40))
+    token: Mapped[int | None]
+    drawing_id: Mapped[str | None] = mapped_column(ForeignKey("drawings.id"))
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    seconds: Mapped[float | None]  # from the start of its decoding to its picture
+    finished_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One claim of a chunk of one job by one worker."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        UniqueConstraint("job_id", "token"),
+        Index(
+            "ix_attempts_active",
+            "lease_until",
+            sqlite_where=text("state = 'active'"),
+            postgresql_where=text("state = 'active'"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    token: Mapped[int]
+    worker_id: Mapped[str] = mapped_column(ForeignKey("workers.id"))
+    state: Mapped[AttemptState] = mapped_column(_state(AttemptState))
+    items: Mapped[int]
+    progress: Mapped[int] = mapped_column(
+        default=0
+    )  # items brought to an end; a stuck worker beats without it
+    progress_at: Mapped[datetime]
+    lease_until: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+class Worker(Base):
+    """A process that claims work. Host, process and its start time name it without doubt."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    host: Mapped[str] = mapped_column(String(200))
+    pid: Mapped[int]
+    process_started: Mapped[float]  # seconds since the epoch, as the operating system tells it
+    queue: Mapped[str] = mapped_column(String(40))
+    device: Mapped[str] = mapped_column(String(80))
+    doing: Mapped[str] = mapped_column(Text, default="")  # shown, never branched on
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    draining_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Artifact(Base):
+    """A stored output."""
+
+    __tablename__ = "artifacts"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(24))  # "face" or "spectrogram"
+    object_key: Mapped[str] = mapped_column(String(200), unique=True)
+    media_type: Mapped[str] = mapped_column(String(80))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class Drawing(Base):
+    """A published face: one for each recording, model version and set of parameters, however often it is asked for."""
+
+    __tablename__ = "drawings"
+    __table_args__ = (UniqueConstraint("recording_sha256", "model_version_id", "parameters_sha256"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    recording_sha256: Mapped[str] = mapped_column(ForeignKey("recordings.sha256"))
+    model_version_id: Mapped[str] = mapped_column(ForeignKey("model_versions.id"))
+    parameters_sha256: Mapped[str] = mapped_column(String(64))
+    face_id: Mapped[str] = mapped_column(ForeignKey("artifacts.id"))
+    spectrogram_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"))
+    attempt_id: Mapped[str] = mapped_column(ForeignKey("attempts.id"))
+    seconds: Mapped[float]
+    created_at: Mapped[datetime]
+
+
+class Transition(Base):
+    """One recorded change of state. Append-only; its id orders the events that pages listen to."""
+
+    __tablename__ = "transitions"
+    __table_args__ = (Index("ix_transitions_job_id_id", "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    item_id: Mapped[int | None] = mapped_column(BigId)
+    old: Mapped[str | None] = mapped_column(String(24))
+    new: Mapped[str] = mapped_column(String(24))
+    actor: Mapped[str] = mapped_column(String(60))  # a user, a worker, or "ticker"
+    token: Mapped[int | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
+class Outbox(Base):
+    """A doorbell still to be rung, written in the transaction that made the work."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index(
+            "ix_outbox_unpublished",
+            "id",
+            sqlite_where=text("published_at IS NULL"),
+            postgresql_where=text("published_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    queue: Mapped[str] = mapped_column(String(40))
+    rings: Mapped[int]  # how many workers to wake
+    created_at: Mapped[datetime]
+    published_at: Mapped[datetime | None]

@@ -1,0 +1,33 @@
+"""Alembic's entry: runs migrations on the ledger that the caller, or VOICESKETCH_DATABASE_URL, names."""
+
+from __future__ import annotations
+
+import os
+
+from alembic import context
+
+from core.database import Database
+from core.tables import Base
+
+
+def run() -> None:
+    url = context.config.attributes.get("database_url") or os.environ["VOICESKETCH_DATABASE_URL"]
+    database = Database(url)
+    try:
+        # A migration is one write transaction; SQLite changes tables by copying them, which batch mode does.
+        with database.engine.execution_options(voicesketch_write=True).connect() as connection:
+            context.configure(
+                connection=connection,
+                target_metadata=Base.metadata,
+                render_as_batch=True,
+                compare_type=True,
+                transaction_per_migration=True,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+            connection.commit()
+    finally:
+        database.dispose()
+
+
+run()
