@@ -39,6 +39,9 @@ class Settings(BaseModel):
     model_folder: Path = Field(
         BUNDLED_WEIGHTS, description="Folder of the model that is registered at first start."
     )
+    cache_folder: Path = Field(
+        Path("~/.cache/voicesketch"), description="Where a worker keeps the model files that it fetched."
+    )
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda or cuda:N.")
     queue: str = Field("gpu", description="The queue a worker listens on.")
     max_upload_bytes: int = Field(512 * 2**20, gt=0, description="Largest recording taken, in bytes.")

@@ -217,7 +217,7 @@ class Item(Base):
     drawing_id: Mapped[str | None] = mapped_column(ForeignKey("drawings.id"))
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_message: Mapped[str | None] = mapped_column(Text)
-    seconds: Mapped[float | None]  # from the start of its decoding to its picture
+    seconds: Mapped[float | None]  # of work on it: decoding, its share of a batch, its pictures
     finished_at: Mapped[datetime | None]
 
 

@@ -16,8 +16,10 @@ from core.config import Settings, load_settings
 from core.database import Database
 from core.errors import Retryable
 from core.leases import reap
+from core.logs import set_up_logs
 from core.outbox import Doorbell, publish, ring_again
 from core.queue import CeleryDoorbell, make_celery
+from core.workers import forget_dead_workers
 
 log = structlog.get_logger()
 
@@ -27,6 +29,7 @@ def tick(database: Database, doorbell: Doorbell, settings: Settings) -> None:
     try:
         if reaped := reap(database, max_attempts=settings.max_attempts):
             log.info("reaped", attempts=reaped)
+        forget_dead_workers(database)
         if again := ring_again(database, after_seconds=settings.ring_again_seconds):
             log.info("ringing again", queues=again)
         if rung := publish(database, doorbell):
@@ -36,6 +39,7 @@ def tick(database: Database, doorbell: Doorbell, settings: Settings) -> None:
 
 
 def main() -> None:
+    set_up_logs()
     settings = load_settings()
     database = Database(settings.database_url)
     doorbell = CeleryDoorbell(make_celery(settings))

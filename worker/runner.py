@@ -1,0 +1,301 @@
+"""The inference runner: claims chunks and keeps the network busy until nothing waits.
+
+```
+store → fetch and decode (threads) → network, batched (this thread) → PNG and store (threads) → fenced commit
+```
+
+The next chunk is claimed while this one is on its way, so decoding never waits for a commit nor the network for a
+claim. Outcomes are published every second or so: faces appear while a chunk is at work, and little is lost with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.config import Settings
+from core.database import Database
+from core.errors import LeaseLost, Retryable, VoicesketchError
+from core.leases import Chunk, ClaimedItem, claim_chunk, release
+from core.results import CouldNotDraw, Outcome, publish_outcomes
+from core.store import Store
+from core.workers import end_worker, register_worker
+from worker.ml.audio import Limits
+from worker.ml.errors import ModelError
+from worker.models import LoadedModel, Models, draw_all
+from worker.pulse import Pulse
+from worker.stations import Heard, hand_out, hear
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+BATCH = 16  # clips a forward takes; larger ones gain nothing on a CPU and delay the first face
+OPEN_CHUNKS = 2
+DECODERS = 4
+WRITERS = 4
+PUBLISH_SECONDS = 1.0
+LONGEST_BACKOFF_SECONDS = 30.0
+_CANCELLED = "it was cancelled"
+_LEAVING = "the worker is leaving"
+
+
+@dataclass
+class _Open:
+    """A chunk at work: what is still on its way, and what waits to be published."""
+
+    chunk: Chunk
+    model: LoadedModel
+    left: int  # items without an outcome
+    outcomes: list[Outcome] = field(default_factory=list)
+    given_up: str | None = None  # why its remaining items go back
+    published_at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class _Coming:
+    """An item that is being fetched and decoded."""
+
+    open: _Open
+    item: ClaimedItem
+    heard: Future[Heard | Outcome]
+
+
+class Runner:
+    """One per process. `run_until_idle` is called by the doorbell; `close` when the process ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = Database(settings.database_url)
+        self._store = Store(settings)
+        self._models = Models(settings, self._database, self._store)
+        with self._database.write() as session:
+            self.worker_id = register_worker(session, queue=settings.queue, device=settings.device)
+        self._pulse = Pulse(self._database, settings, self.worker_id)
+        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
+        self._limits = Limits(max_seconds=settings.max_recording_seconds)
+        self._coming: deque[_Coming] = deque()
+        self._going: dict[Future[Outcome], tuple[_Open, ClaimedItem]] = {}
+        self._open: list[_Open] = []
+        self._failures = 0  # in a row, of what surrounds us
+        self._not_before = 0.0  # nothing is claimed until then
+
+    def run_until_idle(self) -> None:
+        """Works until no chunk can be claimed and everything claimed is published or given back."""
+        while True:
+            self._wait_out_failures()
+            self._claim_ahead()
+            if not self._open:
+                break
+            self._pulse.moved(self._describe())
+            self._draw_a_batch()
+            self._collect()
+            self._stop_what_must()
+            self._publish()
+        self._pulse.moved("")
+
+    def close(self) -> None:
+        """Gives back what is still held and leaves the register.
+
+        Where even that fails the pulse has stopped all the same, so the leases run out and the work goes on elsewhere.
+        """
+        self._pulse.end()
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._writers.shutdown(wait=False, cancel_futures=True)
+        try:
+            for one in self._open:
+                self._let_go(one, "the worker stops")
+            with self._database.write() as session:
+                end_worker(session, self.worker_id)
+        except SQLAlchemyError as error:
+            log.warning("left without a word", error=str(error).splitlines()[0])
+        self._open.clear()
+        self._database.dispose()
+
+    def _describe(self) -> str:
+        first = self._open[0]
+        return f"drawing for {first.chunk.job_id} with {first.model.label}"
+
+    def _claim_ahead(self) -> None:
+        while (
+            len(self._open) < OPEN_CHUNKS
+            and len(self._coming) < 2 * BATCH
+            and not self._pulse.draining
+            and time.monotonic() >= self._not_before
+        ):
+            with self._database.write() as session:
+                chunk = claim_chunk(
+                    session,
+                    self.worker_id,
+                    self._settings.queue,
+                    size=self._settings.chunk_items,
+                    lease_seconds=self._settings.lease_seconds,
+                )
+            if chunk is None:
+                return
+            self._pulse.hold(chunk.attempt_id)
+            self._pulse.moved(f"opening a chunk of {chunk.job_id}")
+            self._start(chunk)
+
+    def _start(self, chunk: Chunk) -> None:
+        log.info("claimed", job=chunk.job_id, token=chunk.token, items=len(chunk.items))
+        try:
+            model = self._models.get(chunk.model_version_id)
+        except (ModelError, VoicesketchError) as error:
+            self._fail_to_start(chunk, error)
+            return
+        one = _Open(chunk, model, left=len(chunk.items))
+        self._open.append(one)
+        for item in chunk.items:
+            self._coming.append(
+                _Coming(one, item, self._decoders.submit(hear, self._store, item, self._limits))
+            )
+
+    def _fail_to_start(self, chunk: Chunk, error: ModelError | VoicesketchError) -> None:
+        log.error("no model", job=chunk.job_id, code=error.code, error=error.message)
+        with self._database.write() as session:
+            if isinstance(error, Retryable):
+                release(session, chunk.attempt_id, reason=error.message)
+            else:
+                publish_outcomes(
+                    session,
+                    chunk,
+                    [CouldNotDraw(item.id, error.code, error.message, 0.0) for item in chunk.items],
+                )
+        self._pulse.let_go(chunk.attempt_id)
+        if isinstance(error, Retryable):
+            self._count_failure()
+
+    def _draw_a_batch(self) -> None:
+        """Takes clips off the head of the line, as many of one model as are decoded, and draws them."""
+        if self._coming and not self._coming[0].heard.done():
+            wait([self._coming[0].heard, *self._going], timeout=0.2, return_when=FIRST_COMPLETED)
+        elif not self._coming and self._going:
+            wait(self._going, timeout=0.2, return_when=FIRST_COMPLETED)
+        batch: list[tuple[_Open, ClaimedItem, Heard]] = []
+        while self._coming and self._coming[0].heard.done() and len(batch) < BATCH:
+            coming = self._coming[0]
+            if batch and coming.open.model is not batch[0][0].model:
+                break
+            self._coming.popleft()
+            heard = self._result_of(coming.open, coming.item, coming.heard)
+            if isinstance(heard, Heard):
+                batch.append((coming.open, coming.item, heard))
+            elif heard is not None:
+                self._settle(coming.open, heard)
+        if not batch:
+            return
+        model = batch[0][0].model
+        began = time.monotonic()
+        faces = draw_all(model.network, [heard.clip.waveform for _, _, heard in batch])
+        share = (time.monotonic() - began) / len(batch)
+        for (one, item, heard), face in zip(batch, faces, strict=True):
+            if isinstance(face, np.ndarray):
+                write = self._writers.submit(
+                    hand_out, self._store, one.chunk, item, heard, face, share, model.label
+                )
+                self._going[write] = (one, item)
+            else:
+                message = f"The network failed on this recording: {face}"
+                self._settle(one, CouldNotDraw(item.id, "network_failed", message, share))
+
+    def _collect(self) -> None:
+        for write in [write for write in self._going if write.done()]:
+            one, item = self._going.pop(write)
+            outcome = self._result_of(one, item, write)
+            if outcome is not None:
+                self._settle(one, outcome)
+
+    def _result_of(self, one: _Open, item: ClaimedItem, future: Future[T]) -> T | Outcome | None:
+        """What a station brought; None when its surroundings failed and the item goes back."""
+        try:
+            return future.result()
+        except Retryable as error:
+            log.warning("gives back", job=one.chunk.job_id, item=item.id, error=error.message)
+            one.given_up = one.given_up or error.message
+            one.left -= 1
+            return None
+        except Exception as error:
+            log.exception("unexpected", job=one.chunk.job_id, item=item.id)
+            return CouldNotDraw(item.id, "internal_error", f"This is a fault of ours: {error!r}", 0.0)
+
+    def _settle(self, one: _Open, outcome: Outcome) -> None:
+        one.outcomes.append(outcome)
+        one.left -= 1
+
+    def _stop_what_must(self) -> None:
+        """Drops what nobody wants any more: cancelled jobs, claims that were taken away, a worker that leaves."""
+        for one in self._open:
+            if one.given_up is None and self._pulse.must_stop(one.chunk.attempt_id):
+                one.given_up = _CANCELLED
+            if one.given_up is None and self._pulse.draining:
+                one.given_up = _LEAVING
+        kept: deque[_Coming] = deque()
+        for coming in self._coming:
+            if coming.open.given_up is None:
+                kept.append(coming)
+            else:
+                coming.heard.cancel()
+                coming.open.left -= 1
+        self._coming = kept
+
+    def _publish(self) -> None:
+        for one in list(self._open):
+            ended = one.left == 0
+            due = time.monotonic() - one.published_at >= PUBLISH_SECONDS
+            if not ended and not (due and one.outcomes):
+                continue
+            try:
+                if one.outcomes:
+                    with self._database.write() as session:
+                        unneeded = publish_outcomes(session, one.chunk, one.outcomes)
+                    one.outcomes = []
+                    one.published_at = time.monotonic()
+                    self._failures = 0
+                    for key in unneeded:
+                        self._store.delete(key)
+            except LeaseLost:
+                log.warning("lost", job=one.chunk.job_id, token=one.chunk.token)
+                self._forget(one)
+                continue
+            if ended:
+                self._close_chunk(one)
+
+    def _close_chunk(self, one: _Open) -> None:
+        if one.given_up is not None:
+            self._let_go(one, one.given_up)
+            if one.given_up not in (_CANCELLED, _LEAVING):
+                self._count_failure()
+        else:
+            log.info("finished", job=one.chunk.job_id, token=one.chunk.token)
+        self._forget(one)
+
+    def _let_go(self, one: _Open, reason: str) -> None:
+        try:
+            with self._database.write() as session:
+                given_back = release(session, one.chunk.attempt_id, reason=reason)
+            log.info("released", job=one.chunk.job_id, token=one.chunk.token, items=given_back, reason=reason)
+        except LeaseLost:
+            pass  # all of it was published, or somebody else has it now
+
+    def _forget(self, one: _Open) -> None:
+        self._open.remove(one)
+        self._pulse.let_go(one.chunk.attempt_id)
+        self._coming = deque(coming for coming in self._coming if coming.open is not one)
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        self._not_before = time.monotonic() + min(LONGEST_BACKOFF_SECONDS, 2.0**self._failures)
+
+    def _wait_out_failures(self) -> None:
+        """The store or the like is away: claiming at once would only fail again."""
+        while not self._open and time.monotonic() < self._not_before and not self._pulse.draining:
+            self._pulse.moved("waiting for the object store")
+            time.sleep(0.2)

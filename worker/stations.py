@@ -1,0 +1,96 @@
+"""The stations beside the network: a recording comes in and is decoded; a picture is encoded and goes out.
+
+Each runs in a thread of its own pool; the decoders, the picture encoder and the store all release the interpreter.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from core.errors import NotFound
+from core.leases import Chunk, ClaimedItem
+from core.objects import face_key, spectrogram_key
+from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome
+from core.store import Store
+from worker.ml.audio import Clip, Limits, decode
+from worker.ml.errors import AudioError
+from worker.ml.pictures import face_metadata, face_png, spectrogram_png
+
+log = structlog.get_logger()
+
+# Larger recordings go through a file, so that a few of them at once cannot fill the memory.
+_IN_MEMORY_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A decoded clip and the seconds of work it took."""
+
+    clip: Clip
+    seconds: float
+
+
+def hear(store: Store, item: ClaimedItem, limits: Limits) -> Heard | Outcome:
+    """Fetches and decodes; what is wrong with the recording comes back as its outcome.
+
+    Raises:
+        StorageUnavailable: the store is at fault, not the recording.
+    """
+    if item.drawing_id is not None:
+        return AlreadyDrawn(item.id, item.drawing_id)
+    began = time.monotonic()
+    try:
+        if item.size_bytes <= _IN_MEMORY_BYTES:
+            return Heard(decode(store.get(item.object_key), limits), time.monotonic() - began)
+        with tempfile.NamedTemporaryFile(prefix="voicesketch-") as file:
+            for piece in store.stream(item.object_key):
+                file.write(piece)
+            file.flush()
+            return Heard(decode(Path(file.name), limits), time.monotonic() - began)
+    except AudioError as error:
+        return CouldNotDraw(item.id, error.code, error.message, time.monotonic() - began)
+    except NotFound:
+        message = "The recording is no longer in the object store. Send it again."
+        return CouldNotDraw(item.id, "recording_missing", message, time.monotonic() - began)
+
+
+def hand_out(
+    store: Store,
+    chunk: Chunk,
+    item: ClaimedItem,
+    heard: Heard,
+    face: np.ndarray,
+    drawing_seconds: float,
+    model: str,
+) -> Outcome:
+    """Encodes and uploads a face and the picture of its voice.
+
+    Args:
+        face: uint8 [height, width, 3].
+        drawing_seconds: this face's share of the time its batch took.
+        model: the model version's label, for the picture's metadata.
+
+    Raises:
+        StorageUnavailable: nothing was published; the work may be done again.
+    """
+    began = time.monotonic()
+    picture = face_png(face, face_metadata(model, item.recording_sha256))
+    spectrogram = spectrogram_png(heard.clip.waveform)
+    stored_face = store.put(face_key(chunk.job_id, chunk.token, item.id), picture, "image/png", "face")
+    stored_spectrogram = store.put(
+        spectrogram_key(chunk.job_id, chunk.token, item.id), spectrogram, "image/png", "spectrogram"
+    )
+    return Drawn(
+        item_id=item.id,
+        recording_sha256=item.recording_sha256,
+        face=stored_face,
+        spectrogram=stored_spectrogram,
+        seconds=heard.seconds + drawing_seconds + time.monotonic() - began,
+        duration_seconds=heard.clip.duration_seconds,
+    )
