@@ -11,6 +11,8 @@ from core.names import FileNames
 from core.queries import ItemRow
 from core.states import ITEM_WITH_FACE
 
+# Names of what a download puts beside the faces.
+RESERVED = ("contact_sheet.png",)
 COLUMNS = ("recording", "key", "state", "error_code", "error_message", "model_version", "seconds", "face")
 
 
@@ -31,8 +33,12 @@ class Result:
 def results(rows: Iterable[ItemRow], model_version: str) -> Iterator[tuple[ItemRow, Result]]:
     """Names every face of a job; the same rows always get the same names."""
     names = FileNames()
+    for reserved in RESERVED:
+        names.take(reserved, ".png")
     for row in rows:
         has_face = row.state in ITEM_WITH_FACE and row.face_key is not None
+        # Taken for every line, face or not: a download in mid-job and one at its end agree on every name.
+        face = names.take(row.name, ".png")
         yield (
             row,
             Result(
@@ -43,7 +49,7 @@ def results(rows: Iterable[ItemRow], model_version: str) -> Iterator[tuple[ItemR
                 error_message=row.error_message or "",
                 model_version=model_version,
                 seconds=row.seconds,
-                face=names.take(row.name, ".png") if has_face else "",
+                face=face if has_face else "",
             ),
         )
 

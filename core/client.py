@@ -1,0 +1,260 @@
+"""The service as a script sees it: a thin, typed client of the API v1.
+
+It knows addresses, retries and errors, and nothing of folders, progress bars or exit codes. What the service
+refuses comes back as the very error of `core/errors.py` that was raised over there, found again by its code.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from core.client_views import ItemView, JobView
+from core.errors import (
+    Conflict,
+    InvalidManifest,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Permanent,
+    Retryable,
+    ServiceUnreachable,
+    StorageUnavailable,
+    TooLarge,
+    VoicesketchError,
+)
+from core.specs import NewItem
+
+# A restart of the service answers 502 to 504 for a moment; five tries in 4.5 s ride over it.
+_RETRIES = Retry(
+    total=5,
+    read=2,
+    backoff_factor=0.3,
+    status_forcelist=(502, 503, 504),
+    # Every change of ours may be sent twice: uploads by content, jobs by their key, moves by their state.
+    allowed_methods=None,
+    raise_on_status=False,
+)
+_TIMEOUTS = (5.0, 120.0)  # seconds to connect, seconds between two bytes
+_ITEMS_AT_ONCE = 500
+_READ_AT_ONCE = 256 * 1024
+
+_BY_CODE: dict[str, type[VoicesketchError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidManifest,
+        InvalidRequest,
+        NotFound,
+        NotAllowed,
+        Conflict,
+        TooLarge,
+        StorageUnavailable,
+    )
+}
+_BY_STATUS: dict[int, type[VoicesketchError]] = {
+    400: InvalidRequest,
+    401: NotAllowed,
+    403: NotAllowed,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    422: InvalidRequest,
+}
+
+
+class Client:
+    """One service and one token. Safe to use from several threads.
+
+    Raises (every method):
+        ServiceUnreachable: nothing answers there, or something that is no voicesketch.
+        NotAllowed: the token is unknown or may not do this.
+        VoicesketchError: whatever the service said, by its code.
+    """
+
+    def __init__(self, url: str, token: str, *, retries: Retry | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._origin = urlsplit(self.url)[:2]
+        self._token = token
+        self._retries = retries or _RETRIES
+        self._threads = threading.local()
+
+    def has_recording(self, sha256: str) -> bool:
+        """Whether this user has already sent that content."""
+        try:
+            self._ask("HEAD", f"/api/v1/recordings/{sha256}").close()
+        except NotFound:
+            return False
+        return True
+
+    def send_recording(self, file: IO[bytes]) -> str:
+        """Uploads from a file's current position to its end; answers the SHA-256 of what arrived."""
+        headers = {"Content-Type": "application/octet-stream"}
+        at = file.tell()
+        is_empty = file.seek(0, os.SEEK_END) == at
+        file.seek(at)
+        # An empty file object would be sent without a length, and read by some servers for ever.
+        answer = self._ask("PUT", "/api/v1/recordings", data=b"" if is_empty else file, headers=headers)
+        return str(_json(answer)["recording"])
+
+    def create_job(
+        self,
+        items: Sequence[NewItem],
+        *,
+        idempotency_key: str,
+        model: str | None = None,
+        name: str = "",
+        priority: int = 0,
+    ) -> JobView:
+        """Submits a job; sent twice with one key, it is made once."""
+        body: dict[str, Any] = {
+            "kind": "infer",
+            "name": name,
+            "priority": priority,
+            "items": [item.model_dump(exclude_none=True) for item in items],
+        }
+        if model is not None:
+            body["model"] = model
+        return self._job("POST", "/api/v1/jobs", json=body, headers={"Idempotency-Key": idempotency_key})
+
+    def job(self, job_id: str) -> JobView:
+        return self._job("GET", _job_path(job_id))
+
+    def jobs(self, *, limit: int = 50, state: str | None = None) -> Iterator[JobView]:
+        """The newest jobs first, at most `limit` of them."""
+        before: str | None = None
+        while limit > 0:
+            wanted = {"limit": min(limit, 100), "before": before, "state": state}
+            page = _json(self._ask("GET", "/api/v1/jobs", params=_given(wanted)))
+            for row in page["data"][:limit]:
+                yield JobView.read(row)
+            limit -= len(page["data"])
+            before = page.get("next")
+            if before is None or not page["data"]:
+                return
+
+    def cancel(self, job_id: str) -> JobView:
+        return self._job("POST", _job_path(job_id, "cancel"))
+
+    def pause(self, job_id: str) -> JobView:
+        return self._job("POST", _job_path(job_id, "pause"))
+
+    def resume(self, job_id: str) -> JobView:
+        return self._job("POST", _job_path(job_id, "resume"))
+
+    def retry(self, job_id: str, which: str = "failed") -> tuple[int, JobView]:
+        """Puts `failed`, `cancelled` or `unfinished` items back in the queue; answers how many."""
+        answer = _json(self._ask("POST", _job_path(job_id, "retry"), json={"which": which}))
+        return int(answer["retried"]), JobView.read(answer["job"])
+
+    def items(self, job_id: str, *, state: str | None = None) -> Iterator[ItemView]:
+        """Every item in the order of submission, read page by page."""
+        after: Any = None
+        while True:
+            wanted = {"limit": _ITEMS_AT_ONCE, "after": after, "state": state}
+            page = _json(self._ask("GET", _job_path(job_id, "items"), params=_given(wanted)))
+            yield from map(ItemView.read, page["data"])
+            after = page.get("next")
+            if after is None:
+                return
+
+    def stream_results(self, job_id: str) -> Iterator[bytes]:
+        """`results.csv`, piece by piece."""
+        return self.stream(_job_path(job_id, "results.csv"))
+
+    def fetch(self, address: str, *, unless_sha256: str | None = None) -> bytes | None:
+        """The bytes behind a link of ours; None where they are still those of `unless_sha256`."""
+        headers = {"If-None-Match": f'"{unless_sha256}"'} if unless_sha256 else {}
+        answer = self._ask("GET", address, headers=headers)
+        return None if answer.status_code == 304 else answer.content
+
+    def stream(self, address: str) -> Iterator[bytes]:
+        """The bytes behind a link of ours, piece by piece."""
+        with self._ask("GET", address, stream=True) as answer:
+            try:
+                yield from answer.iter_content(_READ_AT_ONCE)
+            except requests.RequestException as error:
+                raise self._unreachable() from error
+
+    def models(self) -> list[dict[str, Any]]:
+        return list(_json(self._ask("GET", "/api/v1/models"))["data"])
+
+    def _job(self, method: str, path: str, **extra: Any) -> JobView:
+        return JobView.read(_json(self._ask(method, path, **extra)))
+
+    def _ask(self, method: str, address: str, **extra: Any) -> requests.Response:
+        url = urljoin(self.url + "/", address)
+        if urlsplit(url)[:2] != self._origin:
+            # The token is for one service; a link to anywhere else must not carry it away.
+            raise InvalidRequest(f"The service sent a link to another place: {url}")
+        try:
+            answer = self._session().request(method, url, timeout=_TIMEOUTS, allow_redirects=False, **extra)
+        except requests.RequestException as error:
+            raise self._unreachable() from error
+        if answer.status_code >= 400:
+            with answer:
+                raise self._error(answer)
+        if answer.is_redirect:
+            answer.close()
+            raise self._unreachable()
+        return answer
+
+    def _session(self) -> requests.Session:
+        # One for each thread: requests does not promise that a session may be shared.
+        session: requests.Session | None = getattr(self._threads, "session", None)
+        if session is None:
+            session = self._threads.session = requests.Session()
+            session.trust_env = False  # neither ~/.netrc nor a proxy may come between us and the service
+            session.headers["Authorization"] = f"Bearer {self._token}"
+            adapter = HTTPAdapter(max_retries=self._retries)
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+        return session
+
+    def _unreachable(self) -> ServiceUnreachable:
+        return ServiceUnreachable(f"No voicesketch answers at {self.url}; start one with: voicesketch up")
+
+    def _error(self, answer: requests.Response) -> VoicesketchError:
+        problem = _problem(answer)
+        status = answer.status_code
+        kind = _BY_CODE.get(str(problem.get("code"))) or _BY_STATUS.get(status)
+        detail = str(problem.get("detail") or problem.get("title") or "")
+        if kind is NotAllowed and not detail:
+            detail = f"The service at {self.url} does not accept this token for that."
+        if kind is None:
+            if status in (502, 503, 504):
+                return self._unreachable()
+            kind = Retryable if status >= 500 or status == 429 else Permanent
+            detail = detail or f"The service at {self.url} answered {status} {answer.reason}."
+        return kind(detail or None)
+
+
+def _job_path(job_id: str, *more: str) -> str:
+    return "/".join(("/api/v1/jobs", quote(job_id, safe=""), *more))
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _json(answer: requests.Response) -> Any:
+    try:
+        return answer.json()
+    except requests.JSONDecodeError as error:
+        raise ServiceUnreachable(
+            f"What answers at {answer.url} is no voicesketch; check --url, or start one with: voicesketch up"
+        ) from error
+
+
+def _problem(answer: requests.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except (requests.RequestException, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,100 @@
+"""What the API answers, as frozen values. `raw` keeps the answer itself, for `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.states import ITEM_WITH_FACE, JOB_FINAL, ItemState, JobState
+
+
+@dataclass(frozen=True)
+class ErrorCount:
+    """How many items of a job failed for one reason, with the words of one of them."""
+
+    code: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True)
+class JobView:
+    id: str
+    name: str
+    state: JobState
+    model: str
+    total: int
+    counts: Mapping[ItemState, int]
+    rate_per_second: float | None
+    eta_seconds: float | None
+    created_at: str
+    errors: tuple[ErrorCount, ...]
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> JobView:
+        counts = raw["request_counts"]
+        return cls(
+            id=raw["id"],
+            name=raw.get("name") or "",
+            state=JobState(raw["state"]),
+            model=raw.get("model") or "",
+            total=counts["total"],
+            counts={state: counts.get(state.value, 0) for state in ItemState},
+            rate_per_second=raw.get("rate_per_second"),
+            eta_seconds=raw.get("eta_seconds"),
+            created_at=raw.get("created_at") or "",
+            errors=tuple(
+                ErrorCount(one["code"], one["count"], one.get("example") or "")
+                for one in raw.get("errors") or ()
+            ),
+            raw=raw,
+        )
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in JOB_FINAL
+
+    @property
+    def with_face(self) -> int:
+        return sum(self.counts[state] for state in ITEM_WITH_FACE)
+
+    @property
+    def finished(self) -> int:
+        """Items that nobody works on or waits for any more."""
+        return self.total - self.counts[ItemState.PENDING] - self.counts[ItemState.LEASED]
+
+
+@dataclass(frozen=True)
+class ItemView:
+    id: int
+    position: int
+    key: str
+    name: str
+    state: ItemState
+    error_code: str | None
+    error_message: str | None
+    attempts: int
+    recording: str | None
+    face_name: str | None
+    face_url: str | None
+    spectrogram_url: str | None
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> ItemView:
+        error = raw.get("error") or {}
+        return cls(
+            id=raw["id"],
+            position=raw["position"],
+            key=raw["key"],
+            name=raw["name"],
+            state=ItemState(raw["state"]),
+            error_code=error.get("code"),
+            error_message=error.get("message"),
+            attempts=raw.get("attempts") or 0,
+            recording=raw.get("recording"),
+            face_name=raw.get("face_name") or None,
+            face_url=raw.get("face_url"),
+            spectrogram_url=raw.get("spectrogram_url"),
+        )
