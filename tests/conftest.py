@@ -1,0 +1,108 @@
+"""Fixtures shared by all tests: real servers, and settings that point at them."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from core.config import Settings
+from core.stack import seaweed
+from tests.servers import Broker, ObjectStore, Postgres, start_seaweed, start_valkey
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The session's Valkey. Tests that stop or kill it start their own with `tests.servers.start_valkey`."""
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.child.stop(5)
+
+
+@pytest.fixture
+def broker_url(broker: Broker) -> Iterator[str]:
+    """The address of an empty broker."""
+    broker.clear()
+    yield broker.url
+
+
+@pytest.fixture(scope="session")
+def object_store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    server = start_seaweed(tmp_path_factory.mktemp("seaweedfs"))
+    yield server
+    server.child.stop(10)
+    seaweed.remove_sockets(server.ports)
+
+
+@pytest.fixture
+def object_store(object_store_server: ObjectStore) -> ObjectStore:
+    """The session's S3 server, with the name of a bucket that does not exist yet."""
+    return dataclasses.replace(object_store_server, bucket=f"test-{uuid.uuid4().hex[:16]}")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a new, empty database: the test runs once on each kind."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path)
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_database_url(tmp_path: Path) -> str:
+    """For tests that would say the same on either kind of database."""
+    return sqlite_url(tmp_path)
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str, object_store: ObjectStore) -> Settings:
+    """Settings on real servers; runs once on each kind of database."""
+    return settings_for(database_url, broker_url, object_store)
+
+
+@pytest.fixture
+def sqlite_settings(sqlite_database_url: str, broker_url: str, object_store: ObjectStore) -> Settings:
+    """The same on SQLite only."""
+    return settings_for(sqlite_database_url, broker_url, object_store)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real recordings that lie beside the repository and are no part of it."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real recordings are not beside this checkout (../shared/data)")
+    return folder
+
+
+def sqlite_url(folder: Path) -> str:
+    return f"sqlite+pysqlite:///{folder / 'ledger.sqlite3'}"
+
+
+def settings_for(database_url: str, broker_url: str, object_store: ObjectStore) -> Settings:
+    return Settings(
+        database_url=database_url,
+        broker_url=SecretStr(broker_url),
+        s3_endpoint_url=object_store.endpoint_url,
+        s3_bucket=object_store.bucket,
+        s3_access_key=SecretStr(object_store.access_key),
+        s3_secret_key=SecretStr(object_store.secret_key),
+        secret_key=SecretStr("only-for-tests-" * 3),
+        device="cpu",
+    )
