@@ -87,7 +87,11 @@ def submit(
     if intake.left_out:
         progress.note(f"{intake.left_out} files that are no recordings were left out.")
     total = len(intake.lines)
-    items = send_all(client, intake.lines, lambda done: progress.step("sending", done, total))
+    try:
+        items = send_all(client, intake.lines, lambda done: progress.step("sending", done, total))
+    except KeyboardInterrupt:
+        progress.note("Stopped before the job was made: nothing was submitted.")
+        raise
     job = client.create_job(
         items,
         idempotency_key=uuid.uuid4().hex,
