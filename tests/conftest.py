@@ -26,10 +26,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def broker_url(broker: Broker) -> Iterator[str]:
+def broker_url(broker: Broker) -> str:
     """The address of an empty broker."""
     broker.clear()
-    yield broker.url
+    return broker.url
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,6 +33,11 @@ class Program:
     title: str = ""  # what people are told it is
 
 
+def tethered(command: tuple[str, ...], number: signal.Signals) -> list[str]:
+    """The command that runs `command` and has it signalled when this process, or the calling thread, ends."""
+    return [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(number)), *command]
+
+
 class Child:
     """A running `Program`, in a session of its own: Ctrl-C on the terminal reaches the supervisor only."""
 
@@ -49,7 +55,7 @@ class Child:
         program.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with program.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *program.command],
+                tethered(program.command, signal.SIGKILL),
                 cwd=program.folder,
                 env=dict(program.environment),
                 stdin=subprocess.DEVNULL,
@@ -70,15 +76,15 @@ class Child:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def wait_until_ready(self) -> None:
-        """Returns when it is up.
+    def wait_until_ready(self, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Returns when it is up, or when `give_up` says that nobody waits any longer.
 
         Raises:
             StackError: when it ends first or takes too long, with the last lines it wrote.
         """
         program = self.program
         deadline = time.monotonic() + program.ready_seconds
-        while not program.is_ready():
+        while not give_up() and not program.is_ready():
             code = self.exit_code()
             if code is not None:
                 raise StackError(f"{program.name} ended at once ({ending(code)}).{last_lines(program.log)}")
@@ -104,10 +110,8 @@ class Child:
         """Asks it to end, and ends it after `seconds`."""
         self.signal(signal.SIGTERM)
         if self._process is not None:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
 

@@ -25,7 +25,7 @@ def load_or_create(file: Path) -> Credentials:
     """The credentials of a data folder; a new folder gets new ones.
 
     Raises:
-        StackError: when the file is there and cannot be used. It is never replaced: the data behind it was made with it.
+        StackError: when the file is there and cannot be used. It is never replaced: the data were made with it.
     """
     if file.exists():
         try:

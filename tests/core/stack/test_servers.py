@@ -89,7 +89,7 @@ def test_no_port_of_the_object_store_serves_or_takes_objects_over_plain_http(
 def test_the_bytes_of_an_object_cannot_be_had_from_the_volume_server(
     bucket_with_an_object: ObjectStore,
 ) -> None:
-    """Its port must stay open for the store itself; whoever knows an object's place there still needs a signed token."""
+    """Its port must stay open for the store itself; who knows an object's place there still needs a signed token."""
     port = bucket_with_an_object.ports["volume.port"]
     identifiers = file_identifiers(
         Path(bucket_with_an_object.child.program.folder), bucket_with_an_object.bucket

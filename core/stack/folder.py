@@ -1,0 +1,122 @@
+"""The data folder: where everything lies in it, who may use it, and that one stack uses it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import StackError
+
+LITTLE_SPACE = 2**30  # bytes
+# SQLAlchemy would read what follows as options of the ledger's address.
+UNUSABLE = "?"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """The names inside a data folder. Making one of these touches nothing on disk."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "stack.json"
+
+    @property
+    def credentials(self) -> Path:
+        return self.path / "credentials.json"
+
+    @property
+    def ports(self) -> Path:
+        return self.path / "ports.json"
+
+    @property
+    def client(self) -> Path:
+        return self.path / "client.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.sqlite3"
+
+    @property
+    def valkey(self) -> Path:
+        return self.path / "valkey"
+
+    @property
+    def seaweedfs(self) -> Path:
+        return self.path / "seaweedfs"
+
+    @property
+    def run(self) -> Path:
+        """An empty folder for programs that need a working folder and should find nothing in it."""
+        return self.path / "run"
+
+    def log(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def has_little_space(self) -> bool:
+        return shutil.disk_usage(self.path).free < LITTLE_SPACE
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[DataFolder]:
+    """Makes the folder where needed and holds it while the block runs.
+
+    Raises:
+        StackError: it cannot be written to, or another stack holds it.
+    """
+    folder = DataFolder(path.absolute())
+    if UNUSABLE in str(folder.path):
+        raise StackError(
+            f"The data folder {folder.path} has a question mark in its name; choose another with --data."
+        )
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.path.chmod(0o700)
+        for part in (folder.log("any").parent, folder.run):
+            part.mkdir(exist_ok=True, mode=0o700)
+        descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StackError(
+            f"The data folder {folder.path} cannot be written to ({error.strerror}); choose another with --data."
+        ) from error
+    try:
+        _lock(descriptor, folder)
+        yield folder
+    finally:
+        # The lock goes with the descriptor; the file stays, or two processes could hold locks on two files.
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: DataFolder) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 32, 0).decode().strip()
+        raise StackError(
+            f"The data folder {folder.path} is in use by another voicesketch (process {holder or 'unknown'}); "
+            "stop that one first, or choose another folder with --data."
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def is_locked(folder: DataFolder) -> bool:
+    """Whether a stack runs on the folder now."""
+    try:
+        with folder.lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,212 @@
+"""The supervisor, with a stack of tiny stand-ins: `tests/end_to_end/test_stack_*.py` does the same with the real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.errors import StackError
+from core.stack.child import session_members
+from core.stack.launch import RunningStack, running_stack
+from core.stack.ports import choose
+
+STAND_IN = "tests.core.stack.stand_in"
+
+
+@contextmanager
+def stand_in(data: Path, port: int | None = None, **environment: str) -> Iterator[RunningStack]:
+    environ = {**os.environ, **environment}
+    with running_stack(data, port, environ=environ, ready_seconds=30, module=STAND_IN) as stack:
+        yield stack
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def sessions(stack: RunningStack) -> list[int]:
+    return [child.pid for child in stack.record().children.values()]
+
+
+def living(pids: list[int]) -> list[int]:
+    return [member for pid in pids for member in session_members(pid)]
+
+
+def is_restarted(stack: RunningStack, name: str, before: int) -> bool:
+    process = stack.record().children.get(name)
+    return process is not None and process.pid != before and process.is_this_one()
+
+
+def test_it_starts_and_answers(tmp_path: Path) -> None:
+    with stand_in(tmp_path / "data") as stack:
+        assert stack.token == "a-token"
+        assert stack.sign_in_link.endswith("/sign-in/a-link")
+        assert sorted(stack.record().children) == ["dashboard", "valkey", "worker"]
+
+
+@pytest.mark.parametrize("name", ["valkey", "worker", "dashboard"])
+def test_a_killed_child_is_started_again(tmp_path: Path, name: str) -> None:
+    with stand_in(tmp_path) as stack:
+        before = stack.record().children[name].pid
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda: is_restarted(stack, name, before))
+        assert living([before]) == [], "the child's own children are gone as well"
+
+
+def test_a_killed_guardian_is_started_again(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stack:
+        (guardian,) = guardians(stack)
+        guardian.kill()
+        wait_for(lambda: len(guardians(stack)) == 1 and guardians(stack)[0].pid != guardian.pid)
+        pids = sessions(stack)
+        stack.supervisor.kill()
+        wait_for(lambda: not living(pids), 5)
+
+
+def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stack:
+        pids = sessions(stack)
+        assert len(living(pids)) == 5, "two of the three have a child of their own"
+        stack.supervisor.kill()
+        wait_for(lambda: not living(pids), 5)
+
+
+def test_a_restart_ends_what_an_earlier_run_left_behind(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stack:
+        pids = sessions(stack)
+        record = stack.folder.record.read_text()
+        for process in (*guardians(stack), psutil.Process(stack.supervisor.pid)):
+            process.suspend()
+        # Without a guardian, grandchildren survive; they are found by what was written down.
+        for process in (*guardians(stack), psutil.Process(stack.supervisor.pid)):
+            process.kill()
+        wait_for(lambda: len(living(pids)) == 2, 5)
+        assert stack.folder.record.read_text() == record
+    with stand_in(tmp_path):
+        assert living(pids) == []
+        assert (tmp_path / "count").read_text() == "2"
+
+
+def test_sigterm_ends_everything_within_fifteen_seconds_even_if_nobody_listens(tmp_path: Path) -> None:
+    with stand_in(tmp_path, STAND_IN_DEAF="yes") as stack:
+        pids = sessions(stack)
+        started = time.monotonic()
+        stack.supervisor.terminate()
+        assert stack.supervisor.wait(20) == 0
+        assert time.monotonic() - started < 15
+        assert living(pids) == []
+
+
+def test_a_second_request_to_stop_hurries(tmp_path: Path) -> None:
+    with stand_in(tmp_path, STAND_IN_DEAF="yes") as stack:
+        pids = sessions(stack)
+        started = time.monotonic()
+        stack.supervisor.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        stack.supervisor.send_signal(signal.SIGINT)
+        assert stack.supervisor.wait(20) == 0
+        assert time.monotonic() - started < 3
+        assert living(pids) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_usual_signal_stops_it(tmp_path: Path, number: signal.Signals) -> None:
+    with stand_in(tmp_path) as stack:
+        pids = sessions(stack)
+        stack.supervisor.send_signal(number)
+        assert stack.supervisor.wait(20) == 0
+        assert living(pids) == []
+        assert not stack.folder.record.exists()
+
+
+def test_a_restart_takes_the_same_ports(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stack:
+        first = stack.url
+    with stand_in(tmp_path) as stack:
+        assert stack.url == first
+
+
+def test_a_restart_takes_another_port_where_its_own_was_taken(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as stack:
+        port = int(stack.url.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)), stand_in(tmp_path) as stack:
+        assert stack.url != f"http://127.0.0.1:{port}"
+
+
+def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+    port = choose(["any"])["any"]
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(
+            StackError, match=rf"^Port {port} is in use by another program; choose another with --port\.$"
+        ),
+        stand_in(tmp_path, port),
+    ):
+        pass
+
+
+def test_a_folder_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with (
+        stand_in(tmp_path) as stack,
+        pytest.raises(
+            StackError, match=rf"in use by another voicesketch \(process {stack.supervisor.pid}\); stop"
+        ),
+        stand_in(tmp_path),
+    ):
+        pass
+
+
+def test_a_program_that_cannot_start_stops_everything_and_shows_its_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(StackError) as refusal, stand_in(tmp_path, STAND_IN_BROKEN="dashboard"):
+        pass
+    assert "dashboard ended at once (exit code 7)" in refusal.value.message
+    assert "the reason why" in refusal.value.message
+
+
+def test_a_failed_preparation_shows_why(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="the reason why"), stand_in(tmp_path, STAND_IN_BROKEN="preparation"):
+        pass
+
+
+def test_a_child_that_does_not_stay_up_stops_everything(tmp_path: Path) -> None:
+    with stand_in(tmp_path, STAND_IN_BROKEN="worker") as stack:
+        pids = sessions(stack)
+        assert stack.supervisor.wait(40) == 2
+        assert living(pids) == []
+
+
+def test_the_stack_stops_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys, time\n"
+        "from core.stack.launch import running_stack\n"
+        f"with running_stack(pathlib.Path(sys.argv[1]), environ=os.environ, module={STAND_IN!r}) as stack:\n"
+        "    print(*[child.pid for child in stack.record().children.values()], flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    pids = [int(pid) for pid in starter.stdout.readline().split()]
+    assert len(pids) == 3
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    wait_for(lambda: not living(pids), 15)
+
+
+def guardians(stack: RunningStack) -> list[psutil.Process]:
+    children = psutil.Process(stack.supervisor.pid).children()
+    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "guardian.py" in " ".join(child.cmdline())]
