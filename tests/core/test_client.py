@@ -25,8 +25,14 @@ from core.specs import NewItem
 from tests.core.small_service import Answer, Asked, in_json, job_answer, problem, small_service
 from urllib3.util.retry import Retry
 
-QUICK = Retry(total=3, read=3, backoff_factor=0.01, status_forcelist=(502, 503, 504), allowed_methods=None,
-              raise_on_status=False)
+QUICK = Retry(
+    total=3,
+    read=3,
+    backoff_factor=0.01,
+    status_forcelist=(502, 503, 504),
+    allowed_methods=None,
+    raise_on_status=False,
+)
 
 
 def client_of(url: str) -> Client:
@@ -143,7 +149,15 @@ def test_items_are_read_page_by_page() -> None:
     def answer(asked: Asked) -> Answer:
         after = int(asked.path.partition("after=")[2].partition("&")[0] or -1)
         rows = [
-            {"id": n, "position": n, "key": str(n), "name": "x", "state": "done", "error": None, "attempts": 1}
+            {
+                "id": n,
+                "position": n,
+                "key": str(n),
+                "name": "x",
+                "state": "done",
+                "error": None,
+                "attempts": 1,
+            }
             for n in range(after + 1, min(after + 3, 5))
         ]
         return in_json({"data": rows, "next": rows[-1]["position"] if after + 3 < 5 else None})

@@ -31,7 +31,9 @@ def test_a_folder_is_taken_with_its_folders_in_one_order(tmp_path: Path) -> None
 
 
 def test_side_files_and_hidden_ones_are_left_out_and_counted(tmp_path: Path) -> None:
-    make(tmp_path, "a.wav", "list.csv", "NOTES.TXT", "README", "cover.jpg", ".DS_Store", ".git/config", "b.xyz")
+    make(
+        tmp_path, "a.wav", "list.csv", "NOTES.TXT", "README", "cover.jpg", ".DS_Store", ".git/config", "b.xyz"
+    )
     intake = take_in_paths([tmp_path])
     assert [line.key for line in intake.lines] == ["a.wav", "b.xyz"]
     assert (intake.side_files, intake.hidden_files, intake.left_out) == (4, 2, 6)
@@ -61,7 +63,12 @@ def test_a_bad_manifest_stops_everything(tmp_path: Path) -> None:
 
 def test_the_same_file_twice_is_two_lines_with_different_keys(tmp_path: Path) -> None:
     make(tmp_path, "a.wav", "a.wav#2")
-    assert keys(tmp_path, tmp_path / "a.wav", tmp_path / "a.wav") == ["a.wav", "a.wav#2", "a.wav#3", "a.wav#4"]
+    assert keys(tmp_path, tmp_path / "a.wav", tmp_path / "a.wav") == [
+        "a.wav",
+        "a.wav#2",
+        "a.wav#3",
+        "a.wav#4",
+    ]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
@@ -100,7 +107,9 @@ def test_names_that_are_not_utf8_get_a_key_that_can_be_stored(tmp_path: Path) ->
     assert line.path.read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("name", ["-rf.wav", "new\nline.wav", 'qu"o\'te.wav', "👩🏽‍🎤.wav", " .wav", "a..wav..", "~"])
+@pytest.mark.parametrize(
+    "name", ["-rf.wav", "new\nline.wav", "qu\"o'te.wav", "👩🏽‍🎤.wav", " .wav", "a..wav..", "~"]
+)
 def test_odd_names_are_just_names(tmp_path: Path, name: str) -> None:
     make(tmp_path, name)
     assert keys(tmp_path) == [name]

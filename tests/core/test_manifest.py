@@ -112,7 +112,9 @@ def test_line_numbers_are_those_of_an_editor(folder: Path) -> None:
 
 def test_lines_that_are_no_json_objects_are_told(folder: Path) -> None:
     text = problems(write(folder, "m.jsonl", '{"path": "a.wav"}\n{"path":\n["a.wav"]\n{"path": ["a.wav"]}\n'))
-    assert "line 2 is not JSON" in text and "line 3 is not an object" in text and "line 4 names no file" in text
+    assert (
+        "line 2 is not JSON" in text and "line 3 is not an object" in text and "line 4 names no file" in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,9 @@ def test_a_download_is_resumed_and_fetches_only_what_is_missing_or_different(tmp
     ]
 
 
-@pytest.mark.parametrize("name", ["../evil.png", "/tmp/evil.png", "a/b.png", ".bashrc", "results.csv", "x\n.png"])
+@pytest.mark.parametrize(
+    "name", ["../evil.png", "/tmp/evil.png", "a/b.png", ".bashrc", "results.csv", "x\n.png"]
+)
 def test_a_service_cannot_choose_where_we_write(tmp_path: Path, name: str) -> None:
     out = tmp_path / "deep" / "out"
     with small_service(SmallVoicesketch({name: png(1)})) as service:

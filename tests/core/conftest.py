@@ -1,0 +1,19 @@
+"""A migrated ledger on each database that we support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from core.bootstrap import migrate
+from core.database import Database
+from tests.factories import Ledger
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    migrate(database_url)
+    database = Database(database_url)
+    yield Ledger(database)
+    database.dispose()

@@ -1,0 +1,35 @@
+"""The migrations make exactly the tables that the code declares, and can be taken back."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from core.bootstrap import MIGRATIONS, migrate
+from core.database import Database
+from core.tables import Base
+
+
+def test_an_empty_database_is_brought_to_what_the_tables_declare(database_url: str) -> None:
+    migrate(database_url)
+    database = Database(database_url)
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, Base.metadata)
+    database.dispose()
+    assert differences == []
+
+
+def test_migrating_twice_changes_nothing_and_stepping_down_leaves_nothing(database_url: str) -> None:
+    migrate(database_url)
+    migrate(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["database_url"] = database_url
+    command.downgrade(config, "base")
+    database = Database(database_url)
+    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+    database.dispose()
