@@ -1,0 +1,80 @@
+"""Face space: the directions in which faces vary, in shape and in texture.
+
+After alignment (`face_alignment.py`) a face is a texture and a displacement field. Both are put side by side, the
+field scaled so that shape and texture matter in a fixed proportion, and principal components are taken. A point in
+face space (a latent) holds K numbers with unit spread over the training faces. A linear space has two virtues here: a
+linear map from voices can reach it, and 'vary as much as real faces' has an exact meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from worker.ml.default_model.face_alignment import focus
+from worker.ml.face_generator import MorphableFace
+from worker.ml.face_warp import inverse_field, warp
+
+SHAPE_SHARE = 0.7  # total variance of shape relative to that of texture
+OUTSIDE_WEIGHT = 0.5  # how much hair, shoulders and background count beside the face itself
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FaceSpace:
+    """The training faces in their own space.
+
+    Attributes:
+        morphable: draws latents (without retouching).
+        latents: of the faces `[N, K]`.
+        mirrored: of their mirror images `[N, K]`.
+    """
+
+    morphable: MorphableFace
+    latents: Floats
+    mirrored: Floats
+
+
+def find_face_space(pictures: torch.Tensor, fields: torch.Tensor, latent: int) -> FaceSpace:
+    """Principal components of aligned faces and their mirror images.
+
+    Mirror images make every direction either symmetric or antisymmetric, so left-right lighting, of which a voice
+    knows nothing, is kept apart from everything a voice may know.
+
+    Args:
+        pictures: float32 `[N, 3, S, S]`, 0 to 1.
+        fields: float32 `[N, 2, G, G]`, from `align`.
+        latent: how many directions K to keep.
+    """
+    size, grid = pictures.shape[-1], fields.shape[-1]
+    aligned, back = warp(pictures, fields), inverse_field(fields)
+    turned = back.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
+    weight = OUTSIDE_WEIGHT + (1 - OUTSIDE_WEIGHT) * focus(size)
+    texture = torch.cat([aligned * weight, aligned.flip(-1) * weight]).flatten(1).numpy()
+    shape = torch.cat([back, turned]).flatten(1).numpy()
+    scale = float(np.sqrt(SHAPE_SHARE * texture.var(axis=0).sum() / shape.var(axis=0).sum()))
+    joined = np.concatenate([texture, shape * scale], axis=1).astype(np.float64)
+    mean = joined.mean(axis=0)
+    joined -= mean
+    # Through the N x N Gram matrix: there are far fewer faces than pixels.
+    values, vectors = np.linalg.eigh(joined @ joined.T)
+    top = np.argsort(values)[::-1][:latent]
+    latents = vectors[:, top] * np.sqrt(len(joined))  # unit spread
+    directions = latents.T @ joined / len(joined)  # one standard deviation along each
+
+    pixels = 3 * size * size
+    unweight = 1 / weight.expand(1, 3, size, size).flatten().numpy()
+    morphable = MorphableFace(latent, size, grid)
+    buffers = {
+        "texture_mean": mean[:pixels] * unweight,
+        "texture_directions": directions[:, :pixels] * unweight,
+        "field_mean": mean[pixels:] / scale,
+        "field_directions": directions[:, pixels:] / scale,
+    }
+    morphable.load_state_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in buffers.items()})
+    half = len(pictures)
+    return FaceSpace(morphable, latents[:half].astype(np.float32), latents[half:].astype(np.float32))

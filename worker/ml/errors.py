@@ -1,0 +1,41 @@
+"""What can go wrong with an input or a model, as a short family with stable codes.
+
+The codes are a contract: they are stored with every failed item and shown on pages. The messages are for the person
+who sent the file, so each one says what to do next. `worker.ml` knows nothing of `core`; the runner translates these
+into the service's own errors at the edge.
+"""
+
+from __future__ import annotations
+
+
+class MediaError(Exception):
+    """A recording or a model cannot be used.
+
+    Attributes:
+        code: stable, machine-readable name of the reason.
+        message: one sentence for a person, with what to do.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[str, str]]:
+        # The default would call the class with one argument and fail to cross a process boundary.
+        return type(self), (self.code, self.message)
+
+
+class AudioError(MediaError):
+    """The recording itself is at fault; trying again cannot help.
+
+    Codes: `empty_file`, `not_audio`, `truncated_audio`, `corrupt_audio`, `too_short`, `no_speech`, `too_long`,
+    `too_many_channels`.
+    """
+
+
+class ModelError(MediaError):
+    """The model's files are missing or do not belong together.
+
+    Codes: `model_not_found`, `checkpoint_mismatch`.
+    """
