@@ -1,0 +1,87 @@
+"""`voicesketch`: the one console command.
+
+A command's module is imported when that command is run, and not before: `voicesketch --help` should not wait for
+boto3, and a shell script that calls `voicesketch jobs list` should not wait for the stack's code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command that is not imported yet. Its module has a Typer application named `app`."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "draw": Entry("core.cli.draw", "Draw faces from recordings here and now, with no server at all."),
+    "up": Entry("core.cli.up", "Run everything on this machine; Ctrl-C stops it all."),
+    "submit": Entry("core.cli.submit", "Submit recordings as one job."),
+    "jobs": Entry("core.cli.jobs", "Look at jobs, steer them, and fetch what they have."),
+    "demo": Entry("core.cli.demo", "Start everything, draw a folder of recordings through the queue, stop."),
+    "doctor": Entry(
+        "core.cli.doctor", "Show versions, servers, devices, and what runs and how much memory it uses."
+    ),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows the names and summaries of its commands, and imports the one that is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A stand-in that can be listed; `resolve_command` finds the real one."""
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else TyperCommand(cmd_name, help=entry.summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        entry = COMMANDS.get(args[0])
+        if entry is None:
+            # Not one of ours: the group says so, and names what is close to it.
+            return super().resolve_command(ctx, args)
+        application = importlib.import_module(entry.module).app
+        # Else every command would offer to install shell completion, which is not its business.
+        application._add_completion = False
+        command = get_command(application)
+        command.name = args[0]
+        return args[0], command, args[1:]
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Draws a plausible face from a recording of a voice. A face is a model's guess, never a likeness.",
+)
+
+
+@app.callback()
+def _options() -> None:
+    """Without a callback, Typer would take the application for a single command."""
+
+
+def main() -> None:
+    if sys.version_info < OLDEST_PYTHON:
+        version = ".".join(map(str, sys.version_info[:2]))
+        sys.exit(f"voicesketch needs Python 3.11 or newer; this is Python {version}.")
+    app(prog_name="voicesketch")
+
+
+if __name__ == "__main__":
+    main()
