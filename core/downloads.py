@@ -106,7 +106,8 @@ def _fetch_faces(client: Client, faces: Sequence[ItemView], out: Path, counted: 
 
 
 def _fetch_face(client: Client, item: ItemView, out: Path) -> bool:
-    assert item.face_name and item.face_url
+    assert item.face_name is not None
+    assert item.face_url is not None
     path = out / _plain_name(item.face_name)
     try:
         known = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -123,9 +124,7 @@ def _fetch_face(client: Client, item: ItemView, out: Path) -> bool:
 
 def _plain_name(name: str) -> str:
     # The service names files safely; a service that does not must still not choose where we write.
-    stem, ending = os.path.splitext(name)
-    plain = safe_stem(name) + ending
-    if plain != name or ending.lower() != ".png" or stem.startswith("."):
+    if name != f"{safe_stem(name)}.png" or name.startswith("."):
         raise InvalidRequest(f"The service named a face {name!r}, which is no safe file name.")
     return name
 

@@ -143,12 +143,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_side_file(entry: os.DirEntry[str]) -> bool:
-    stem, ending = os.path.splitext(entry.name.lower())
+    name = Path(entry.name.lower())
+    stem, ending = name.stem, name.suffix
     if ending in SIDE_ENDINGS or (stem in SIDE_NAMES and not ending):
         return True
     try:
         # A pipe or a socket would be waited for without end; a dangling link is a recording nobody can read.
-        return not entry.is_file() and os.path.exists(entry.path)
+        return not entry.is_file() and Path(entry.path).exists()
     except OSError:
         return False
 

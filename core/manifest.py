@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +132,7 @@ def _lines(path: Path, rows: Iterator[tuple[int, Fields]], problems: list[tuple[
         if wrong:
             problems.append((number, wrong))
             continue
-        yield Line(key, path.parent / written, os.path.basename(written) or written)
+        yield Line(key, path.parent / written, Path(written).name or written)
 
 
 def _cell(row: Fields, columns: tuple[str, ...]) -> str | None:

@@ -67,8 +67,8 @@ def _send(client: Client, line: Line, sent: set[str]) -> NewItem:
         return _left_behind(line, "unreadable_file", f"This file cannot be read: {reason}.")
     except TooLarge as error:
         return _left_behind(line, error.code, error.message)
-    return NewItem(key=line.key, name=line.name, recording=sha256)
+    return NewItem(key=line.key, name=line.name, recording=sha256, error_code=None, error_message=None)
 
 
 def _left_behind(line: Line, code: str, message: str) -> NewItem:
-    return NewItem(key=line.key, name=line.name, error_code=code, error_message=message)
+    return NewItem(key=line.key, name=line.name, recording=None, error_code=code, error_message=message)

@@ -35,7 +35,7 @@ def told() -> Iterator[None]:
         end(Ending.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output, such as `head`, has enough; Python would complain once more while it leaves.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open until the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         end(Ending.ALL_DONE)
 
 

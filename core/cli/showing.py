@@ -26,7 +26,9 @@ def print_jobs(jobs: Sequence[JobView]) -> None:
     for job in jobs:
         failed = str(sum(error.count for error in job.errors) or job.raw["request_counts"]["failed"] or "")
         created = job.created_at[:16].replace("T", " ")
-        rows.append((job.id, job.state.value, f"{job.with_face}/{job.total}", failed, created, one_line(job.name)))
+        rows.append(
+            (job.id, job.state.value, f"{job.with_face}/{job.total}", failed, created, one_line(job.name))
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:5], widths, strict=True)]

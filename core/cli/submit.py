@@ -21,13 +21,21 @@ app = typer.Typer()
 def submit(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Folders, files, or a manifest (.csv, .jsonl).", metavar="PATH...", show_default=False),
+        typer.Argument(
+            help="Folders, files, or a manifest (.csv, .jsonl).", metavar="PATH...", show_default=False
+        ),
     ],
-    model: Annotated[str | None, typer.Option(help="NAME, NAME@VERSION or an alias.", show_default="production")] = None,
-    name: Annotated[str | None, typer.Option(help="What the job is called.", show_default="the folder's name")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="NAME, NAME@VERSION or alias.", show_default="production")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the job is called.", show_default="the folder's name")
+    ] = None,
     priority: Annotated[int, typer.Option(min=-100, max=100, help="Higher ones are claimed first.")] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Wait, then write the results here.", metavar="DIR")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Wait, then write the results here.", metavar="DIR")
+    ] = None,
     as_json: AsJson = False,
     data: Data = None,
     url: Url = None,

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from urllib3.util.retry import Retry
+
 from core.client import Client
 from core.errors import (
     Conflict,
@@ -23,7 +25,6 @@ from core.errors import (
 from core.service import find_service
 from core.specs import NewItem
 from tests.core.small_service import Answer, Asked, in_json, job_answer, problem, small_service
-from urllib3.util.retry import Retry
 
 QUICK = Retry(
     total=3,
@@ -59,9 +60,11 @@ def test_nothing_there_is_one_clear_sentence() -> None:
 
 
 def test_something_else_there_is_said_too() -> None:
-    with small_service(lambda asked: Answer(200, b"<html>a printer</html>")) as service:
-        with pytest.raises(ServiceUnreachable, match="is no voicesketch"):
-            client_of(service.url).job("job_1")
+    with (
+        small_service(lambda asked: Answer(200, b"<html>a printer</html>")) as service,
+        pytest.raises(ServiceUnreachable, match="is no voicesketch"),
+    ):
+        client_of(service.url).job("job_1")
 
 
 @pytest.mark.parametrize("trouble", [Answer(502), Answer(503), Answer(504), Answer(0)], ids=str)
@@ -101,31 +104,36 @@ def test_an_empty_file_is_sent_with_a_length() -> None:
     ],
 )
 def test_a_refusal_comes_back_as_the_error_it_was(status: int, code: str, kind: type[Exception]) -> None:
-    with small_service(lambda asked: problem(status, code, "because")) as service:
-        with pytest.raises(kind, match="because"):
-            client_of(service.url).job("job_1")
+    with (
+        small_service(lambda asked: problem(status, code, "because")) as service,
+        pytest.raises(kind, match="because"),
+    ):
+        client_of(service.url).job("job_1")
 
 
 def test_a_refusal_without_words_still_says_something() -> None:
-    with small_service(lambda asked: Answer(403)) as service:
-        with pytest.raises(NotAllowed, match="does not accept this token"):
-            client_of(service.url).job("job_1")
+    with (
+        small_service(lambda asked: Answer(403)) as service,
+        pytest.raises(NotAllowed, match="does not accept this token"),
+    ):
+        client_of(service.url).job("job_1")
 
 
 def test_a_service_that_stays_down_is_unreachable() -> None:
-    with small_service(lambda asked: Answer(503)) as service:
-        with pytest.raises(ServiceUnreachable):
-            client_of(service.url).job("job_1")
+    with small_service(lambda asked: Answer(503)) as service, pytest.raises(ServiceUnreachable):
+        client_of(service.url).job("job_1")
 
 
 def test_the_token_does_not_follow_a_link_to_another_place() -> None:
-    with small_service(lambda asked: Answer(200)) as other:
-        with small_service(lambda asked: Answer(302, headers={"Location": other.url})) as service:
-            client = client_of(service.url)
-            with pytest.raises(InvalidRequest, match="another place"):
-                client.fetch(f"{other.url}/face.png")
-            with pytest.raises(ServiceUnreachable):
-                client.fetch("/face.png")
+    with (
+        small_service(lambda asked: Answer(200)) as other,
+        small_service(lambda asked: Answer(302, headers={"Location": other.url})) as service,
+    ):
+        client = client_of(service.url)
+        with pytest.raises(InvalidRequest, match="another place"):
+            client.fetch(f"{other.url}/face.png")
+        with pytest.raises(ServiceUnreachable):
+            client.fetch("/face.png")
     assert other.asked == []
 
 
@@ -167,9 +175,11 @@ def test_items_are_read_page_by_page() -> None:
 
 
 def test_an_id_from_the_shell_cannot_leave_its_place_in_the_address() -> None:
-    with small_service(lambda asked: problem(404, "not_found", "no such job")) as service:
-        with pytest.raises(NotFound):
-            client_of(service.url).job("../models?x=1#y")
+    with (
+        small_service(lambda asked: problem(404, "not_found", "no such job")) as service,
+        pytest.raises(NotFound),
+    ):
+        client_of(service.url).job("../models?x=1#y")
     assert service.asked[0].path == "/api/v1/jobs/..%2Fmodels%3Fx%3D1%23y"
 
 

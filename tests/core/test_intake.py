@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from core.errors import InvalidManifest, InvalidRequest
 from core.intake import Keys, take_in_paths
 from core.manifest import LONGEST_KEY
@@ -96,10 +97,8 @@ def test_pipes_and_sockets_in_a_folder_are_not_waited_for(tmp_path: Path) -> Non
 
 
 def test_names_that_are_not_utf8_get_a_key_that_can_be_stored(tmp_path: Path) -> None:
-    raw = os.fsencode(tmp_path) + b"/ca\xff\xfe.wav"
     try:
-        with open(raw, "wb") as file:
-            file.write(b"x")
+        (tmp_path / os.fsdecode(b"ca\xff\xfe.wav")).write_bytes(b"x")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     (line,) = take_in_paths([tmp_path]).lines

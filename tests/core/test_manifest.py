@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from core.errors import InvalidManifest
 from core.manifest import Line, read_manifest
 

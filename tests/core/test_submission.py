@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
 from core.client import Client
 from core.client_views import JobView
 from core.downloads import download
@@ -17,7 +19,6 @@ from core.errors import InvalidRequest, ServiceUnreachable
 from core.progress import Lines, duration
 from core.states import JobState
 from core.submission import submit, submit_and_wait, wait
-from PIL import Image
 from tests.core.small_service import Answer, Asked, in_json, job_answer, problem, small_service
 from tests.core.test_client import QUICK
 
@@ -137,9 +138,8 @@ def test_waiting_outlives_a_restart_of_the_service() -> None:
 
 
 def test_patience_has_an_end() -> None:
-    with small_service(lambda asked: Answer(503)) as service:
-        with pytest.raises(ServiceUnreachable):
-            wait(client_of(service.url), "job_1", patience_seconds=0.3)
+    with small_service(lambda asked: Answer(503)) as service, pytest.raises(ServiceUnreachable):
+        wait(client_of(service.url), "job_1", patience_seconds=0.3)
 
 
 def test_a_download_is_resumed_and_fetches_only_what_is_missing_or_different(tmp_path: Path) -> None:
@@ -168,9 +168,11 @@ def test_a_download_is_resumed_and_fetches_only_what_is_missing_or_different(tmp
 )
 def test_a_service_cannot_choose_where_we_write(tmp_path: Path, name: str) -> None:
     out = tmp_path / "deep" / "out"
-    with small_service(SmallVoicesketch({name: png(1)})) as service:
-        with pytest.raises(InvalidRequest, match="no safe file name"):
-            download(client_of(service.url), "job_1", out)
+    with (
+        small_service(SmallVoicesketch({name: png(1)})) as service,
+        pytest.raises(InvalidRequest, match="no safe file name"),
+    ):
+        download(client_of(service.url), "job_1", out)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

@@ -36,12 +36,10 @@ def voice(pitch: float, seconds: float = 2.0, rate: int = 16_000) -> Samples:
     sound = np.zeros_like(time)
     for number in range(1, int(min(rate / 2, 4_000) / pitch)):
         frequency = number * pitch
-        weight = sum(
-            share * np.exp(-(((frequency - formant) / 350.0) ** 2)) for formant, share in FORMANTS
-        )
+        weight = sum(share * np.exp(-(((frequency - formant) / 350.0) ** 2)) for formant, share in FORMANTS)
         sound += (weight + 0.02) / number**0.5 * np.sin(2 * np.pi * frequency * time + number)
     syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * time - 1.0)
-    return (0.5 * syllables * sound / np.abs(sound).max()).astype(np.float32)
+    return np.asarray(0.5 * syllables * sound / np.abs(sound).max(), dtype=np.float32)
 
 
 def write_good(folder: Path, count: int = GOOD) -> list[Expected]:
@@ -58,7 +56,9 @@ def write_formats(folder: Path) -> list[Expected]:
     """What telephones, browsers, studios and chat programs make; all of it is drawn."""
     folder.mkdir(parents=True, exist_ok=True)
     wide = voice(131.0, rate=96_000)
-    soundfile.write(folder / "studio 5.1.wav", np.stack([wide * g for g in (1, 1, 0.7, 0, 0.3, 0.3)], 1), 96_000)
+    soundfile.write(
+        folder / "studio 5.1.wav", np.stack([wide * g for g in (1, 1, 0.7, 0, 0.3, 0.3)], 1), 96_000
+    )
     soundfile.write(folder / "telephone.wav", voice(117.0, rate=8_000), 8_000, subtype="PCM_U8")
     soundfile.write(folder / "mulaw.wav", voice(119.0, rate=8_000), 8_000, subtype="ULAW")
     _encode(folder / "talk.mp3", "libmp3lame", 103.0, 44_100)
@@ -101,7 +101,7 @@ def write_odd_names(folder: Path) -> list[Expected]:
     folder.mkdir(parents=True, exist_ok=True)
     names: list[bytes] = [
         b"..\\..\\windows.wav",
-        b"it's \"quoted\" `date` $(id).wav",
+        b'it\'s "quoted" `date` $(id).wav',
         "singer \U0001f469\U0001f3fd\u200d\U0001f3a4 \u202egnp.wav".encode(),
         b"n" * 251 + b".wav",  # as long as a file system takes
         "\u00e4".encode() * 125 + b".wav",
@@ -117,7 +117,7 @@ def write_odd_names(folder: Path) -> list[Expected]:
     ]
     made = []
     for number, name in enumerate(names):
-        path = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
+        path = folder / os.fsdecode(name)
         pitch = 300.0 if name.lower().startswith(b"same") else 95.0 + 7.3 * number
         try:
             with path.open("wb") as file:
@@ -130,9 +130,7 @@ def write_odd_names(folder: Path) -> list[Expected]:
 
 def expected_codes(made: list[Expected], root: Path) -> Mapping[str, str | None]:
     """By the key that a submission of `root` gives each file."""
-    return {
-        os.fsencode(one.path.relative_to(root)).decode("utf-8", "replace"): one.code for one in made
-    }
+    return {os.fsencode(one.path.relative_to(root)).decode("utf-8", "replace"): one.code for one in made}
 
 
 def _encode(path: Path, codec: str, pitch: float, rate: int) -> None:
