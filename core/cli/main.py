@@ -32,6 +32,7 @@ COMMANDS = {
     "submit": Entry("core.cli.submit", "Submit recordings as one job."),
     "jobs": Entry("core.cli.jobs", "Look at jobs, steer them, and fetch what they have."),
     "demo": Entry("core.cli.demo", "Start everything, draw a folder of recordings through the queue, stop."),
+    "users": Entry("core.cli.users", "Add people, and make sign-in links and tokens for them."),
     "doctor": Entry(
         "core.cli.doctor", "Show versions, servers, devices, and what runs and how much memory it uses."
     ),

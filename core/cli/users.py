@@ -1,0 +1,127 @@
+"""`voicesketch users`: who may sign in. Works on the ledger itself, so it needs no running service and no token.
+
+Whoever can read the data folder (or the settings of an installation) is its administrator already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.cli.connection import AsJson
+from core.cli.endings import told
+
+if TYPE_CHECKING:
+    from core.database import Database
+
+app = typer.Typer(no_args_is_help=True, help="Add people, and make sign-in links for them.")
+
+Folder = Annotated[
+    Path,
+    typer.Option("--data", help="Data folder of a stack on this machine.", envvar="VOICESKETCH_DATA", metavar="DIR"),
+]
+DEFAULT_FOLDER = Path("voicesketch-data")
+
+
+@app.command("list")
+def list_users(data: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
+    """Everybody who is known here."""
+    with told(), _ledger(data) as (database, _):
+        from sqlalchemy import select
+
+        from core.tables import User
+
+        with database.read() as session:
+            users = session.scalars(select(User).order_by(User.created_at)).all()
+    if as_json:
+        rows = [{"name": user.name, "role": user.role, "created_at": user.created_at.isoformat()} for user in users]
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        for user in users:
+            typer.echo(f"{user.name:<24} {user.role}")
+
+
+@app.command()
+def add(
+    name: str,
+    role: Annotated[str, typer.Option(help="viewer, submitter, operator or admin.")] = "submitter",
+    data: Folder = DEFAULT_FOLDER,
+) -> None:
+    """Add somebody, and print a link with which they sign in."""
+    with told(), _ledger(data) as (database, url):
+        from core.accounts import Role, create_sign_in_link, create_user
+        from core.errors import InvalidRequest
+
+        if role not in set(Role):
+            raise InvalidRequest(f"There is no role {role!r}; take one of: {', '.join(Role)}.")
+        with database.write() as session:
+            typer.echo(create_sign_in_link(session, create_user(session, name, Role(role)), url))
+
+
+@app.command()
+def link(name: Annotated[str, typer.Argument()] = "admin", data: Folder = DEFAULT_FOLDER) -> None:
+    """Print a new sign-in link; it works once, within the hour."""
+    with told(), _ledger(data) as (database, url):
+        from sqlalchemy import select
+
+        from core.accounts import create_sign_in_link
+        from core.errors import NotFound
+        from core.tables import User
+
+        with database.write() as session:
+            user = session.scalar(select(User).where(User.name == name, User.disabled_at.is_(None)))
+            if user is None:
+                raise NotFound(f"There is no user {name!r}. See: voicesketch users list")
+            typer.echo(create_sign_in_link(session, user, url))
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument()] = "admin",
+    called: Annotated[str, typer.Option(help="What it is for; an earlier token of that name ends.")] = "shell",
+    data: Folder = DEFAULT_FOLDER,
+) -> None:
+    """Print a new API token; it is shown this once."""
+    with told(), _ledger(data) as (database, _):
+        from sqlalchemy import select
+
+        from core.accounts import issue_token
+        from core.errors import NotFound
+        from core.tables import User
+
+        with database.write() as session:
+            user = session.scalar(select(User).where(User.name == name, User.disabled_at.is_(None)))
+            if user is None:
+                raise NotFound(f"There is no user {name!r}. See: voicesketch users list")
+            typer.echo(issue_token(session, user, called))
+
+
+@contextmanager
+def _ledger(data: Path) -> Iterator[tuple[Database, str]]:
+    """The ledger of a data folder, or the one that the environment names, and where its dashboard is reached."""
+    import os
+
+    from core.config import PREFIX, load_settings
+    from core.database import Database
+    from core.errors import NotFound
+    from core.stack.folder import DataFolder
+
+    if os.environ.get(f"{PREFIX}DATABASE_URL"):
+        settings = load_settings()
+        address, url = settings.database_url, settings.public_url
+    else:
+        folder = DataFolder(data.absolute())
+        if not folder.ledger.exists():
+            raise NotFound(f"There is no ledger in {data}. Start a stack there first: voicesketch up --data {data}")
+        address = f"sqlite:///{folder.ledger}"
+        url = json.loads(folder.client.read_text())["url"]
+    database = Database(address)
+    try:
+        yield database, url
+    finally:
+        database.dispose()

@@ -1,0 +1,187 @@
+"""The runner on real parts: ledger, object store, default model, recordings."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from sqlalchemy import select
+
+from core.bootstrap import prepare
+from core.config import BUNDLED_WEIGHTS, Settings
+from core.database import Database
+from core.errors import StorageUnavailable
+from core.jobs import cancel_job, create_job
+from core.queries import items_page
+from core.recordings import take_in
+from core.specs import InferSpec, NewItem
+from core.states import ItemState, JobState
+from core.store import Store
+from core.tables import Artifact, Attempt, Job
+from tests.factories import Ledger
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+
+pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the default model is not in weights/")
+
+
+class Place:
+    """A prepared place with one user, who submits what tests give."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        prepare(settings)
+        self.database = Database(settings.database_url)
+        self.store = Store(settings)
+        self.ledger = Ledger(self.database)
+
+    def submit(self, recordings: dict[str, bytes]) -> str:
+        owner = self.ledger.user().id
+        items = [
+            NewItem(
+                key=name,
+                name=name,
+                recording=take_in(
+                    self.database, self.store, io.BytesIO(data), owner_id=owner, max_bytes=2**30
+                ).sha256,
+            )
+            for name, data in recordings.items()
+        ]
+        with self.database.write() as session:
+            return create_job(session, owner_id=owner, spec=InferSpec(), items=items).id
+
+
+@pytest.fixture
+def place(settings: Settings, tmp_path: Path) -> Iterator[Place]:
+    place = Place(settings.model_copy(update={"cache_folder": tmp_path / "cache", "device": "cpu"}))
+    yield place
+    place.database.dispose()
+
+
+def voices() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir()) if path.suffix == ".flac"}
+
+
+def silence() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(16000, np.float32), 16000, format="WAV")
+    return file.getvalue()
+
+
+def test_every_recording_becomes_a_face_with_its_checksum_and_its_origin(place: Place) -> None:
+    from worker.ml.pictures import read_metadata
+    from worker.runner import Runner
+
+    job = place.submit(voices())
+    runner = Runner(place.settings)
+    runner.run_until_idle()
+    runner.close()
+    with place.database.read() as session:
+        row = session.get(Job, job)
+        assert row is not None and row.state is JobState.COMPLETED
+        rows = items_page(session, job, limit=100)
+        for artifact in session.scalars(select(Artifact)):
+            data = place.store.get(artifact.object_key)
+            assert hashlib.sha256(data).hexdigest() == artifact.sha256
+            assert len(data) == artifact.size_bytes
+    assert len(rows) == len(voices()) >= 6
+    for item in rows:
+        face = place.store.get(item.face_key or "")
+        assert Image.open(io.BytesIO(face)).size in ((224, 224), (256, 256))
+        said = read_metadata(face)
+        assert said["recording_sha256"] == item.recording_sha256
+        assert said["model_version"] == "default@1"
+        assert "AI-generated" in said["Description"]
+        assert item.spectrogram_key is not None and item.duration_seconds is not None
+
+
+def test_a_bad_recording_fails_with_its_code_and_the_rest_is_drawn(place: Place) -> None:
+    from worker.runner import Runner
+
+    good = dict(list(voices().items())[:2])
+    job = place.submit({**good, "empty.wav": b"", "text.wav": b"hello there, this is text", "quiet.wav": silence()})
+    runner = Runner(place.settings)
+    runner.run_until_idle()
+    runner.close()
+    with place.database.read() as session:
+        found = {row.name: row.error_code or row.state.value for row in items_page(session, job)}
+    assert found == {
+        **dict.fromkeys(good, "done"),
+        "empty.wav": "empty_file",
+        "text.wav": "not_audio",
+        "quiet.wav": "no_speech",
+    }
+
+
+def test_the_same_recording_is_drawn_once_and_cached_afterwards(place: Place) -> None:
+    from worker.runner import Runner
+
+    name, data = next(iter(voices().items()))
+    runner = Runner(place.settings)
+    first = place.submit({name: data, "again.flac": data})
+    runner.run_until_idle()
+    second = place.submit({"later.flac": data})
+    runner.run_until_idle()
+    runner.close()
+    with place.database.read() as session:
+        both = items_page(session, first) + items_page(session, second)
+    assert [row.state for row in both] == [ItemState.DONE, ItemState.CACHED, ItemState.CACHED]
+    assert len({row.face_key for row in both}) == 1
+    assert len(list(place.store.keys("jobs/"))) == 2  # one face, one spectrogram; the second upload is gone
+
+
+def test_a_store_that_fails_for_a_while_costs_nothing_but_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.runner import Runner
+
+    job = place.submit(voices())
+    runner = Runner(place.settings)
+    put, failures = runner._store.put, iter([True] * 3)
+
+    def put_that_fails_at_first(*arguments: str, **more: str) -> object:
+        if next(failures, False):
+            raise StorageUnavailable("The store is away for a moment.")
+        return put(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner._store, "put", put_that_fails_at_first)
+    runner.run_until_idle()
+    runner.close()
+    assert place.ledger.get(job).state is JobState.COMPLETED
+    assert place.ledger.counters(job)["done"] == len(voices())
+    assert {item.lost for item in place.ledger.items(job)} == {0}
+
+
+def test_a_cancelled_job_stops_between_batches(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker import runner as running
+
+    name, data = next(iter(voices().items()))
+    many = {f"{number}.flac": data + bytes([number]) * 8 for number in range(96)}
+    job = place.submit(many)
+    runner = running.Runner(place.settings)
+    draw = running.draw_all
+    monkeypatch.setattr(running, "BATCH", 4)
+
+    def draw_and_cancel(*arguments: object) -> object:
+        if place.ledger.get(job).state is JobState.RUNNING:
+            with place.database.write() as session:
+                cancel_job(session, job, actor="ada")
+        faces = draw(*arguments)  # type: ignore[arg-type]
+        running.time.sleep(1.5)  # long enough for the pulse to hear of it
+        return faces
+
+    monkeypatch.setattr(running, "draw_all", draw_and_cancel)
+    runner.run_until_idle()
+    runner.close()
+    counters = place.ledger.counters(job)
+    assert place.ledger.get(job).state is JobState.CANCELLED
+    assert counters["cancelled"] > 60
+    assert counters["done"] + counters["failed"] + counters["cached"] + counters["cancelled"] == 96
+    with place.database.read() as session:
+        assert session.scalars(select(Attempt.state)).all().count("active") == 0
