@@ -56,6 +56,10 @@ class DataFolder:
         return self.path / "seaweedfs"
 
     @property
+    def cache(self) -> Path:
+        return self.path / "cache"
+
+    @property
     def run(self) -> Path:
         """An empty folder for programs that need a working folder and should find nothing in it."""
         return self.path / "run"

@@ -35,6 +35,7 @@ def settings_of(
     """The settings of the stack: addresses and credentials are its own, the rest may come from the environment."""
     return load_settings(
         {
+            f"{PREFIX}CACHE_FOLDER": str(folder.cache),
             **environ,
             f"{PREFIX}DATABASE_URL": f"sqlite+pysqlite:///{folder.ledger}",
             f"{PREFIX}BROKER_URL": valkey.url(ports["valkey"], credentials.valkey_password),

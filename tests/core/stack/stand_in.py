@@ -85,9 +85,9 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         with locked(chosen.data) as folder:
-            Supervisor(folder, chosen.port, services, lambda line: print(line, flush=True)).run()
+            Supervisor(folder, chosen.port, services, lambda line: None).run()
     except VoicesketchError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 2
     return 0
 

@@ -1,4 +1,4 @@
-"""The supervisor, with a stack of tiny stand-ins: `tests/end_to_end/test_stack_*.py` does the same with the real one."""
+"""The supervisor, with a stack of tiny stand-ins; `tests/end_to_end/test_stack_*.py` does it with the real one."""
 
 from __future__ import annotations
 
