@@ -80,7 +80,7 @@ class Runner:
         self._pulse = Pulse(self._database, settings, self.worker_id)
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
-        self._limits = Limits(longest_seconds=settings.max_recording_seconds)
+        self._limits = Limits(max_seconds=settings.max_recording_seconds)
         self._coming: deque[_Coming] = deque()
         self._going: dict[Future[Outcome], tuple[_Open, ClaimedItem]] = {}
         self._open: list[_Open] = []
