@@ -24,6 +24,7 @@ from core.tables import (
     Job,
     ModelVersion,
     Recording,
+    RecordingOwner,
     Transition,
     User,
     Worker,
@@ -56,6 +57,8 @@ class ItemRow:
     face_sha256: str | None
     face_bytes: int | None
     spectrogram_key: str | None
+    spectrogram_sha256: str | None
+    spectrogram_bytes: int | None
 
 
 def visible_to(viewer: User) -> ColumnElement[bool]:
@@ -146,6 +149,45 @@ def all_items(session: Session, job_id: str, states: Collection[ItemState] = ())
         after = page[-1].position
 
 
+def items_by_id(session: Session, job_id: str, item_ids: Sequence[int]) -> list[ItemRow]:
+    """Those of the given items that belong to the job, in its order."""
+    query = _item_rows().where(Item.job_id == job_id, Item.id.in_(item_ids)).order_by(Item.position)
+    return [ItemRow(*row) for row in session.execute(query)]
+
+
+def changed_items(
+    session: Session, job_id: str, since: int, *, until: int, limit: int
+) -> tuple[list[ItemRow], bool]:
+    """Items that moved after one transition and up to another; and whether there were more than `limit` moves.
+
+    With more, the newest are answered: whoever fell that far behind reads the items again.
+    """
+    moves = session.scalars(
+        select(Transition.item_id)
+        .where(
+            Transition.job_id == job_id,
+            Transition.id > since,
+            Transition.id <= until,
+            Transition.item_id.is_not(None),
+        )
+        .order_by(Transition.id.desc())
+        .limit(limit + 1)
+    ).all()
+    ids = list({item_id for item_id in moves[:limit] if item_id is not None})
+    return items_by_id(session, job_id, ids), len(moves) > limit
+
+
+def item_names(session: Session, job_id: str, *, until: int) -> Iterator[tuple[int, str]]:
+    """Positions and file names of a job's items up to a position, in order: the names of faces rest on them."""
+    query = (
+        select(Item.position, Item.name)
+        .where(Item.job_id == job_id, Item.position <= until)
+        .order_by(Item.position)
+    )
+    for row in session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
+        yield row.position, row.name
+
+
 def get_item(session: Session, job_id: str, item_id: int) -> ItemRow:
     """One item of a job that the caller already looked up for its viewer.
 
@@ -184,6 +226,15 @@ def last_transition_id(session: Session, job_id: str) -> int:
     return session.scalar(select(func.max(Transition.id)).where(Transition.job_id == job_id)) or 0
 
 
+def find_recording(session: Session, owner_id: str, sha256: str) -> Recording | None:
+    """A recording that this very user has sent before."""
+    return session.scalar(
+        select(Recording)
+        .join(RecordingOwner, RecordingOwner.sha256 == Recording.sha256)
+        .where(Recording.sha256 == sha256, RecordingOwner.owner_id == owner_id)
+    )
+
+
 def list_workers(session: Session) -> Sequence[Worker]:
     """Workers that have not left."""
     return session.scalars(select(Worker).where(Worker.ended_at.is_(None)).order_by(Worker.started_at)).all()
@@ -197,7 +248,7 @@ def eta_seconds(job: Job) -> float | None:
     return left / job.rate_per_second
 
 
-def _item_rows() -> Select[Any]:
+def _item_rows() -> Select[*tuple[Any, ...]]:
     face, spectrogram = aliased(Artifact), aliased(Artifact)
     return (
         select(
@@ -220,6 +271,8 @@ def _item_rows() -> Select[Any]:
             face.sha256,
             face.size_bytes,
             spectrogram.object_key,
+            spectrogram.sha256,
+            spectrogram.size_bytes,
         )
         .outerjoin(Recording, Recording.sha256 == Item.recording_sha256)
         .outerjoin(Drawing, Drawing.id == Item.drawing_id)

@@ -1,0 +1,124 @@
+"""Jobs as scripts make, watch and steer them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Response
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core.jobs import cancel_job, create_job, pause_job, resume_job, retry_job
+from core.queries import get_job, list_jobs
+from core.specs import InferSpec
+from core.states import JobState
+from core.tables import Job, User
+from dashboard.api.blueprint import answer, api_blueprint, parse_states
+from dashboard.api.schemas import (
+    JobPage,
+    JobPath,
+    JobsQuery,
+    JobView,
+    NewJob,
+    NewJobHeaders,
+    Problem,
+    Retried,
+    RetryRequest,
+)
+from dashboard.api.views import job_view
+from dashboard.identity import viewer
+from dashboard.permissions import require_change, require_priority, require_submitter
+from dashboard.services import services
+
+api = api_blueprint("jobs", "What is asked for: many recordings, each with its own end.")
+
+
+@api.post("/jobs", responses={201: JobView})
+def create(header: NewJobHeaders, body: NewJob) -> Response:
+    """Submit a job over recordings that were sent before."""
+    user = viewer()
+    require_submitter(user)
+    require_priority(user, body.priority)
+    try:
+        view = _create(user, header, body)
+    except IntegrityError:
+        # The same key came twice at once; the other one made the job, and this one now finds it.
+        view = _create(user, header, body)
+    return answer(view, 201)
+
+
+@api.get("/jobs", responses={200: JobPage})
+def page(query: JobsQuery) -> Response:
+    """The newest jobs you may see."""
+    states = parse_states(JobState, query.state)
+    with services().database.read() as session:
+        jobs = list_jobs(session, viewer(), limit=query.limit + 1, before=query.before, states=states)
+        shown = jobs[: query.limit]
+        body = JobPage(
+            data=[job_view(session, job) for job in shown],
+            next=shown[-1].id if len(jobs) > query.limit else None,
+        )
+    return answer(body)
+
+
+@api.get("/jobs/<job_id>", responses={200: JobView})
+def show(path: JobPath) -> Response:
+    """One job, with its errors counted by code."""
+    with services().database.read() as session:
+        return answer(job_view(session, get_job(session, viewer(), path.job_id), with_errors=True))
+
+
+@api.post("/jobs/<job_id>/cancel", responses={200: JobView, 409: Problem})
+def cancel(path: JobPath) -> Response:
+    """Stop a job: what waits is cancelled, what is being drawn comes to its end."""
+    return answer(_change(path.job_id, lambda session, user: cancel_job(session, path.job_id, actor=user.id)))
+
+
+@api.post("/jobs/<job_id>/pause", responses={200: JobView, 409: Problem})
+def pause(path: JobPath) -> Response:
+    """Hold a job: nothing more is begun until it is resumed."""
+    return answer(_change(path.job_id, lambda session, user: pause_job(session, path.job_id, actor=user.id)))
+
+
+@api.post("/jobs/<job_id>/resume", responses={200: JobView, 409: Problem})
+def resume(path: JobPath) -> Response:
+    """Let a paused job go on."""
+    return answer(_change(path.job_id, lambda session, user: resume_job(session, path.job_id, actor=user.id)))
+
+
+@api.post("/jobs/<job_id>/retry", responses={200: Retried, 409: Problem})
+def retry(path: JobPath, body: RetryRequest) -> Response:
+    """Put what failed, or was cancelled, back in the queue; faces that exist are left alone."""
+    retried = 0
+
+    def change(session: Session, user: User) -> Job:
+        nonlocal retried
+        retried = retry_job(session, path.job_id, actor=user.id, which=body.which, item_ids=body.items)
+        return get_job(session, user, path.job_id)
+
+    job = _change(path.job_id, change)
+    return answer(Retried(retried=retried, job=job))
+
+
+def _create(user: User, header: NewJobHeaders, body: NewJob) -> JobView:
+    settings = services().settings
+    with services().database.write() as session:
+        job = create_job(
+            session,
+            owner_id=user.id,
+            spec=InferSpec(model=body.model),
+            items=body.items,
+            name=body.name.strip(),
+            queue=settings.queue,
+            priority=body.priority,
+            idempotency_key=header.idempotency_key,
+            max_items=settings.max_items_per_job,
+        )
+        return job_view(session, job)
+
+
+def _change(job_id: str, change: Callable[[Session, User], Job]) -> JobView:
+    user = viewer()
+    with services().database.write() as session:
+        require_change(user, get_job(session, user, job_id))
+        return job_view(session, change(session, user), with_errors=True)

@@ -1,0 +1,199 @@
+"""What the API takes and answers, as pydantic models: the checks and the OpenAPI description both come from here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.specs import NewItem
+from core.states import ItemState, JobState
+
+
+class JobPath(BaseModel):
+    job_id: str = Field(max_length=40, description="As answered when the job was made.")
+
+
+class ItemPath(JobPath):
+    item_id: int = Field(ge=0, le=2**63 - 1)
+
+
+class RecordingPath(BaseModel):
+    sha256: str = Field(max_length=64, description="SHA-256 of its content, in small hexadecimal digits.")
+
+
+class JobsQuery(BaseModel):
+    limit: int = Field(50, ge=1, le=200)
+    before: str | None = Field(None, max_length=40, description="`next` of the page before.")
+    state: str | None = Field(
+        None, max_length=200, description="Only jobs in these states, separated by commas."
+    )
+
+
+class ItemsQuery(BaseModel):
+    limit: int = Field(100, ge=1, le=1000)
+    after: int = Field(-1, ge=-1, le=2**31 - 1, description="`next` of the page before.")
+    state: str | None = Field(
+        None, max_length=200, description="Only items in these states, separated by commas."
+    )
+
+
+class EventsQuery(BaseModel):
+    since: int | None = Field(
+        None, ge=0, le=2**63 - 1, description="For browsers, which cannot send `Last-Event-ID` at first."
+    )
+
+
+class NewJobHeaders(BaseModel):
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Sent twice with one key, a job is made once.",
+    )
+
+
+class NewJob(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["infer"] = "infer"
+    name: str = Field("", max_length=200, description="For people to read.")
+    model: str = Field("production", max_length=160, description="An alias, a name, or name@version.")
+    priority: int = Field(0, ge=-100, le=100, description="Higher goes first; above 0 is for operators.")
+    items: list[NewItem]
+
+
+class RetryRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    which: Literal["failed", "cancelled", "unfinished"] = "failed"
+    items: list[int] | None = Field(None, max_length=10_000, description="Only these of them, by id.")
+
+
+class Problem(BaseModel):
+    """RFC 9457; `code` is stable, the words are for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+class ErrorView(BaseModel):
+    code: str
+    message: str
+
+
+class ErrorCount(BaseModel):
+    code: str
+    count: int
+    example: str = Field(description="The message of one of them.")
+
+
+class RequestCounts(BaseModel):
+    total: int
+    pending: int
+    leased: int
+    done: int
+    cached: int
+    failed: int
+    skipped: int
+    cancelled: int
+
+
+class JobLinks(BaseModel):
+    self: str
+    html: str
+    items: str
+    events: str
+    results: str
+    faces: str
+
+
+class JobView(BaseModel):
+    id: str
+    kind: str
+    name: str
+    state: JobState
+    model: str = Field(description="`name@version`, settled when the job was made.")
+    priority: int
+    request_counts: RequestCounts
+    rate_per_second: float | None = Field(description="Recordings brought to an end, lately.")
+    eta_seconds: float | None
+    created_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    paused_at: datetime | None
+    cancel_requested_at: datetime | None
+    finalizing_at: datetime | None
+    finished_at: datetime | None
+    error: ErrorView | None
+    errors: list[ErrorCount] | None = Field(
+        None, description="What items failed of, where one job is asked for."
+    )
+    links: JobLinks
+
+
+class JobPage(BaseModel):
+    data: list[JobView]
+    next: str | None = Field(description="Send it as `before` for the next page.")
+
+
+class Retried(BaseModel):
+    retried: int
+    job: JobView
+
+
+class ItemView(BaseModel):
+    id: int
+    position: int
+    key: str = Field(description="Your own name for this line.")
+    name: str
+    state: ItemState
+    error: ErrorView | None
+    attempts: int
+    seconds: float | None = Field(description="Of work on it.")
+    duration_seconds: float | None = Field(description="Of the recording.")
+    finished_at: datetime | None
+    recording: str | None = Field(description="SHA-256 of the recording.")
+    face_url: str | None
+    spectrogram_url: str | None
+    recording_url: str | None
+    face_name: str | None = Field(
+        description="The file name that the face has in `faces.zip` and `results.csv`."
+    )
+
+
+class ItemPage(BaseModel):
+    data: list[ItemView]
+    next: int | None = Field(description="Send it as `after` for the next page.")
+
+
+class RecordingView(BaseModel):
+    recording: str = Field(description="SHA-256 of what arrived.")
+    size_bytes: int
+    media_type: str = Field(description="As its first bytes tell it.")
+
+
+class ModelView(BaseModel):
+    label: str
+    name: str
+    version: int
+    aliases: list[str]
+    created_at: datetime
+
+
+class ModelList(BaseModel):
+    data: list[ModelView]
+
+
+class Me(BaseModel):
+    id: str
+    name: str
+    role: str
+    may_submit: bool
+    max_upload_bytes: int
+    max_items_per_job: int

@@ -1,0 +1,88 @@
+"""Rows of the ledger as the API shows them."""
+
+from __future__ import annotations
+
+from flask import url_for
+from sqlalchemy.orm import Session
+
+from core.queries import ItemRow, errors_by_code, eta_seconds, model_label
+from core.states import ITEM_WITH_FACE, JOB_FINAL
+from core.tables import Job
+from dashboard.api.schemas import ErrorCount, ErrorView, ItemView, JobLinks, JobView, RequestCounts
+
+
+def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobView:
+    """Args:
+    with_errors: also count what its items failed of, which reads those items.
+    """
+    return JobView(
+        id=job.id,
+        kind=job.kind,
+        name=job.name,
+        state=job.state,
+        model=model_label(session, job.model_version_id),
+        priority=job.priority,
+        request_counts=RequestCounts(
+            total=job.total,
+            pending=job.pending,
+            leased=job.leased,
+            done=job.done,
+            cached=job.cached,
+            failed=job.failed,
+            skipped=job.skipped,
+            cancelled=job.cancelled,
+        ),
+        # The rate of a job that has ended says how its last seconds went, which nobody asks.
+        rate_per_second=None if job.state in JOB_FINAL else job.rate_per_second,
+        eta_seconds=eta_seconds(job),
+        created_at=job.created_at,
+        queued_at=job.queued_at,
+        started_at=job.started_at,
+        paused_at=job.paused_at,
+        cancel_requested_at=job.cancel_requested_at,
+        finalizing_at=job.finalizing_at,
+        finished_at=job.finished_at,
+        error=ErrorView(code=job.error_code, message=job.error_message or "") if job.error_code else None,
+        errors=[ErrorCount(code=c, count=n, example=m) for c, n, m in errors_by_code(session, job.id)]
+        if with_errors
+        else None,
+        links=_links(job.id),
+    )
+
+
+def item_view(job_id: str, row: ItemRow, face_name: str | None) -> ItemView:
+    has_face = row.state in ITEM_WITH_FACE and row.face_key is not None
+    return ItemView(
+        id=row.id,
+        position=row.position,
+        key=row.key,
+        name=row.name,
+        state=row.state,
+        error=ErrorView(code=row.error_code, message=row.error_message or "") if row.error_code else None,
+        attempts=row.attempts,
+        seconds=row.seconds,
+        duration_seconds=row.duration_seconds,
+        finished_at=row.finished_at,
+        recording=row.recording_sha256,
+        face_url=_item_url("files.face", job_id, row.id) if has_face else None,
+        spectrogram_url=_item_url("files.spectrogram", job_id, row.id)
+        if has_face and row.spectrogram_key
+        else None,
+        recording_url=_item_url("files.recording", job_id, row.id) if row.recording_key else None,
+        face_name=face_name if has_face else None,
+    )
+
+
+def _item_url(endpoint: str, job_id: str, item_id: int) -> str:
+    return url_for(endpoint, job_id=job_id, item_id=item_id)
+
+
+def _links(job_id: str) -> JobLinks:
+    return JobLinks(
+        self=url_for("jobs.show", job_id=job_id),
+        html=url_for("job_page.show", job_id=job_id),
+        items=url_for("items.page", job_id=job_id),
+        events=url_for("events.stream", job_id=job_id),
+        results=url_for("results.as_csv", job_id=job_id),
+        faces=url_for("results.as_zip", job_id=job_id),
+    )

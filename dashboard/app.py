@@ -1,0 +1,66 @@
+"""Makes the dashboard: the API, the pages, and the rules every request is held to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.security_scheme import SecurityScheme
+from flask_openapi3.openapi import OpenAPI
+
+from core.config import Settings
+from core.database import Database
+from core.errors import InvalidSettings
+from core.store import Store
+from dashboard import health, identity, problems, security
+from dashboard.api import account, events, files, items, jobs, openapi, recordings, results
+from dashboard.pages import job_list, job_page, new_job, sign_in
+from dashboard.rendering import register_rendering
+from dashboard.services import Services, attach
+
+_SHORTEST_KEY = 32
+_SESSION_LIFE = timedelta(days=14)
+
+
+def create_app(settings: Settings) -> OpenAPI:
+    """Args:
+        settings: as one of the entry points loaded them.
+
+    Raises:
+        InvalidSettings: the key that signs sessions is missing or short.
+    """
+    if len(settings.secret_key.get_secret_value()) < _SHORTEST_KEY:
+        raise InvalidSettings(f"VOICESKETCH_SECRET_KEY must have at least {_SHORTEST_KEY} characters.")
+    app = OpenAPI(
+        "dashboard",
+        info=Info(
+            title="voicesketch",
+            version="1",
+            description="Recordings in, faces out. Faces are a model's guesses.",
+        ),
+        security_schemes={
+            "token": SecurityScheme(type="http", scheme="bearer"),
+            "cookie": {"type": "apiKey", "in": "cookie", "name": "session"},
+        },
+        doc_ui=False,
+        validation_error_status=400,
+        validation_error_callback=problems.validation_problem,
+    )
+    security.configure(app, settings)
+    app.config["PERMANENT_SESSION_LIFETIME"] = _SESSION_LIFE
+    attach(app.extensions, Services(settings, Database(settings.database_url), Store(settings)))
+
+    # In this order: a wrong host is told nothing, and nobody's form is read before we know whose it is.
+    app.before_request(security.refuse_strange_hosts)
+    app.before_request(security.limit_body)
+    app.before_request(identity.require_identity)
+    app.before_request(security.refuse_forgeries)
+    app.after_request(security.add_headers)
+    problems.register(app)
+    register_rendering(app)
+
+    for api in (recordings.api, jobs.api, items.api, files.api, results.api, events.api, account.api):
+        app.register_api(api)
+    for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp):
+        app.register_blueprint(bp)
+    return app

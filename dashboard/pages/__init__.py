@@ -1,0 +1,1 @@
+"""Pages for people, one blueprint a file, rendered on the server; scripts only add what happens between reloads."""

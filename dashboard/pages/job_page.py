@@ -1,0 +1,149 @@
+"""One job: its summary, its gallery, and the buttons that steer it.
+
+The summary and the tiles are also served alone. A page listens to the events of the API and asks for the pieces that
+changed, so that what is shown is made by one template, on the first view and on every later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from core.errors import Conflict, InvalidRequest
+from core.jobs import cancel_job, pause_job, resume_job, retry_job
+from core.queries import (
+    ItemRow,
+    errors_by_code,
+    eta_seconds,
+    get_job,
+    items_by_id,
+    items_page,
+    last_transition_id,
+    model_label,
+)
+from core.states import ITEM_WITH_FACE, JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, ItemState, JobState
+from core.tables import Job
+from dashboard.identity import viewer
+from dashboard.permissions import may_change, require_change
+from dashboard.services import services
+
+bp = Blueprint("job_page", __name__)
+
+_TILES_AT_ONCE = 60
+_MOST_TILES_BY_ID = 200
+
+# What the gallery can be narrowed to.
+_SHOWN: dict[str, frozenset[ItemState]] = {
+    "all": frozenset(),
+    "faces": ITEM_WITH_FACE,
+    "failed": frozenset({ItemState.FAILED}),
+    "waiting": frozenset({ItemState.PENDING, ItemState.LEASED}),
+    "cancelled": frozenset({ItemState.CANCELLED, ItemState.SKIPPED}),
+}
+
+
+@bp.get("/jobs/<job_id>")
+def show(job_id: str) -> str:
+    shown = _shown()
+    with services().database.read() as session:
+        job = get_job(session, viewer(), job_id)
+        return render_template("jobs/job.html", **_summary(session, job), **_tiles(session, job, shown))
+
+
+@bp.get("/jobs/<job_id>/summary")
+def summary(job_id: str) -> str:
+    with services().database.read() as session:
+        job = get_job(session, viewer(), job_id)
+        return render_template("jobs/_summary.html", shown=_shown(), **_summary(session, job))
+
+
+@bp.get("/jobs/<job_id>/tiles")
+def tiles(job_id: str) -> str:
+    """The tiles behind a position, or those of the items whose ids are given."""
+    ids = [int(word) for word in request.args.get("ids", "").split(",") if word.isascii() and word.isdigit()]
+    with services().database.read() as session:
+        job = get_job(session, viewer(), job_id)
+        if ids:
+            found = items_by_id(session, job.id, ids[:_MOST_TILES_BY_ID])
+            return render_template("jobs/_tiles.html", job=job, rows=found, next=None, replacing=True)
+        return render_template("jobs/_tiles.html", job=job, **_tiles(session, job, _shown()))
+
+
+@bp.post("/jobs/<job_id>/<any(cancel,pause,resume,retry):action>")
+def change(job_id: str, action: str) -> ResponseReturnValue:
+    user = viewer()
+    changes: dict[str, Callable[[Session], object]] = {
+        "cancel": lambda session: cancel_job(session, job_id, actor=user.id),
+        "pause": lambda session: pause_job(session, job_id, actor=user.id),
+        "resume": lambda session: resume_job(session, job_id, actor=user.id),
+        "retry": lambda session: retry_job(session, job_id, actor=user.id, which=_which()),
+    }
+    refused = None
+    try:
+        with services().database.write() as session:
+            require_change(user, get_job(session, user, job_id))
+            changes[action](session)
+    except Conflict as error:
+        # Somebody else, or the last face, was quicker: what is shown next says how things stand.
+        refused = error.message
+    if "HX-Request" not in request.headers:
+        return redirect(url_for("job_page.show", job_id=job_id), 303)
+    with services().database.read() as session:
+        job = get_job(session, user, job_id)
+        return render_template(
+            "jobs/_summary.html", shown=_shown(), refused=refused, **_summary(session, job)
+        )
+
+
+def _summary(session: Session, job: Job) -> dict[str, object]:
+    state = job.state
+    mine = may_change(viewer(), job)
+    return {
+        "job": job,
+        "model": model_label(session, job.model_version_id),
+        "eta": eta_seconds(job),
+        "errors": errors_by_code(session, job.id) if job.failed else [],
+        "seen": last_transition_id(session, job.id),
+        "final": state in JOB_FINAL,
+        "faces": job.done + job.cached,
+        "can": {
+            "pause": mine and state in JOB_CLAIMABLE,
+            "resume": mine and state is JobState.PAUSED,
+            "cancel": mine and state not in JOB_FINAL and state is not JobState.CANCELLING,
+            "retry_failed": mine and state in JOB_RETRYABLE and job.failed > 0,
+            "retry_cancelled": mine and state in JOB_RETRYABLE and job.cancelled > 0,
+        },
+    }
+
+
+def _tiles(session: Session, job: Job, shown: str) -> dict[str, object]:
+    after = request.args.get("after", "")
+    rows: list[ItemRow] = items_page(
+        session,
+        job.id,
+        after=int(after) if after.isascii() and after.isdigit() and len(after) < 10 else -1,
+        limit=_TILES_AT_ONCE + 1,
+        states=_SHOWN[shown],
+    )
+    page = rows[:_TILES_AT_ONCE]
+    return {"rows": page, "next": page[-1].position if len(rows) > _TILES_AT_ONCE else None, "shown": shown}
+
+
+def _shown() -> str:
+    shown = request.args.get("show", "all")
+    return shown if shown in _SHOWN else "all"
+
+
+def _which() -> Literal["failed", "cancelled", "unfinished"]:
+    match request.form.get("which", "failed"):
+        case "failed":
+            return "failed"
+        case "cancelled":
+            return "cancelled"
+        case "unfinished":
+            return "unfinished"
+    raise InvalidRequest("Nothing of that kind can be retried.")

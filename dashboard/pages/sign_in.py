@@ -1,0 +1,46 @@
+"""Signing in by a one-time link, and out.
+
+Opening the link shows a button; only pressing it uses the link up. Mail programs and chats open links to preview
+them, and would otherwise sign nobody in and leave a dead link.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from core.accounts import redeem_sign_in_link
+from core.errors import NotAllowed
+from dashboard import identity
+from dashboard.services import services
+
+bp = Blueprint("sign_in", __name__)
+
+
+@bp.get("/sign-in")
+def ask() -> ResponseReturnValue:
+    if identity.viewer_or_none() is not None:
+        return redirect(url_for("job_list.show"), 303)
+    return render_template("sign_in/ask.html")
+
+
+@bp.get("/sign-in/<secret>")
+def confirm(secret: str) -> ResponseReturnValue:
+    return render_template("sign_in/confirm.html", secret=secret)
+
+
+@bp.post("/sign-in/<secret>")
+def redeem(secret: str) -> ResponseReturnValue:
+    try:
+        with services().database.write() as session:
+            user = redeem_sign_in_link(session, secret)
+    except NotAllowed as error:
+        return render_template("sign_in/ask.html", refused=error.message), 403
+    identity.sign_in(user)
+    return redirect(url_for("job_list.show"), 303)
+
+
+@bp.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    identity.sign_out()
+    return redirect(url_for("sign_in.ask"), 303)

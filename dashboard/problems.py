@@ -1,0 +1,125 @@
+"""Errors as people and scripts meet them: a page, or `application/problem+json` with a stable code."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+import structlog
+from flask import Flask, Response, render_template, request
+from flask.typing import ResponseReturnValue
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from core.errors import (
+    Conflict,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Permanent,
+    Retryable,
+    TooLarge,
+    VoicesketchError,
+)
+
+_STATUS: tuple[tuple[type[VoicesketchError], int], ...] = (
+    (NotFound, 404),
+    (NotAllowed, 403),
+    (Conflict, 409),
+    (TooLarge, 413),
+    (Permanent, 400),
+    (Retryable, 503),
+    (VoicesketchError, 500),
+)
+_CODE = {
+    400: InvalidRequest.code,
+    401: NotAllowed.code,
+    403: NotAllowed.code,
+    404: NotFound.code,
+    409: Conflict.code,
+    413: TooLarge.code,
+    503: Retryable.code,
+}
+_log = structlog.get_logger()
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(VoicesketchError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(DBAPIError, _database)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def validation_problem(error: ValidationError) -> Response:
+    """The answer to a body or query that is not what the API takes; names the first few slips."""
+    slips = [
+        f"{'.'.join(str(part) for part in slip['loc']) or 'body'}: {slip['msg']}" for slip in error.errors()
+    ]
+    more = f" (and {len(slips) - 5} more)" if len(slips) > 5 else ""
+    return problem(400, InvalidRequest.code, "; ".join(slips[:5]) + more)
+
+
+def problem(status: int, code: str, detail: str) -> Response:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    response = Response(json.dumps(body), status, mimetype="application/problem+json")
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="voicesketch"'
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def _ours(error: VoicesketchError) -> Response:
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    if status >= 500:
+        _log.warning("request failed", path=request.path, code=error.code, reason=error.message)
+    detail = error.message
+    if isinstance(error, Retryable):
+        # The cause names machines and keys of ours; it is in the log, and no business of the asker's.
+        detail = "Something this page needs is not reachable right now. Your recordings and jobs are safe; try again."
+    return _answer(status, error.code, detail)
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None:
+        return error.response  # flask-openapi3 wraps the answer of `validation_problem` in an exception
+    status = error.code or 500
+    if status < 400:
+        return error  # a redirect
+    return _answer(status, _CODE.get(status, "http_error"), error.description or "", error)
+
+
+def _database(error: DBAPIError) -> Response:
+    _log.error("the ledger failed", path=request.path, reason=str(error.orig))
+    return _answer(
+        503, Retryable.code, "The ledger cannot be reached right now. Nothing was lost; try again."
+    )
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.exception("request crashed", path=request.path)
+    return _answer(500, "error", "Something went wrong on our side. It was written to the log.")
+
+
+def _answer(status: int, code: str, detail: str, cause: HTTPException | None = None) -> Response:
+    if request.path.startswith("/api/") or request.path == "/healthz":
+        response = problem(status, code, detail)
+    else:
+        try:
+            page = render_template(
+                "error.html", status=status, phrase=HTTPStatus(status).phrase, detail=detail
+            )
+            response = Response(page, status, mimetype="text/html")
+        except Exception:  # noqa: BLE001 - the page itself may need what just failed
+            _log.exception("the error page crashed", path=request.path)
+            response = Response(f"{status} {detail}\n", status, mimetype="text/plain")
+    if cause is not None and status == 405:
+        response.headers["Allow"] = dict(cause.get_headers()).get("Allow", "")
+    return response

@@ -1,0 +1,116 @@
+"""What templates may use: words for states, numbers and times as people read them, and addresses of static files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from flask import Flask, url_for
+from markupsafe import Markup
+
+from core.queries import ItemRow
+from core.states import ITEM_WITH_FACE
+from core.tables import Job
+from dashboard.identity import viewer_or_none
+from dashboard.security import csrf_token
+from dashboard.words import ITEM_WORDS, JOB_WORDS
+
+_A_YEAR = 365 * 24 * 3600
+# Thinner than this, a part of the bar could not be seen at all.
+_THINNEST_PERCENT = 0.8
+
+
+@dataclass(frozen=True)
+class Part:
+    """One colour of a progress bar; both numbers are percent of its width."""
+
+    name: str
+    start: float
+    width: float
+
+
+def register_rendering(app: Flask) -> None:
+    hashes = _static_hashes(Path(app.static_folder or ""))
+
+    def static_url(name: str) -> str:
+        # Named by its content, a file may be kept for ever.
+        return url_for("static", filename=name, v=hashes[name])
+
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _A_YEAR
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(
+        csrf_token=csrf_token,
+        static_url=static_url,
+        viewer=viewer_or_none,
+        job_words=JOB_WORDS,
+        item_words=ITEM_WORDS,
+        bar=bar,
+    )
+    app.jinja_env.filters.update(number=number, when=when, span=span, clock=clock)
+    app.jinja_env.tests["drawn"] = _is_drawn
+
+
+def bar(job: Job) -> list[Part]:
+    """The parts of a job's progress bar from left to right; what waits is the ground they lie on."""
+    counts = {
+        "faces": job.done + job.cached,
+        "failed": job.failed,
+        "cancelled": job.cancelled + job.skipped,
+        "leased": job.leased,
+    }
+    parts, start = [], 0.0
+    for name, count in counts.items():
+        if count and job.total:
+            width = min(max(100 * count / job.total, _THINNEST_PERCENT), 100 - start)
+            parts.append(Part(name, round(start, 3), round(width, 3)))
+            start += width
+    return parts
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def when(at: datetime | None) -> Markup:
+    """A point in time; a script writes it in the time zone of whoever looks."""
+    if at is None:
+        return Markup("")
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), at.strftime("%d %b %Y, %H:%M UTC")
+    )
+
+
+def span(seconds: float | None) -> str:
+    """How long something takes, in the words one would say."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 3600:
+        return f"{round(seconds / 60)} min"
+    if seconds < 48 * 3600:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{round(seconds / 86400)} days"
+
+
+def clock(seconds: float | None) -> str:
+    """The length of a recording, as players write it."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+def _is_drawn(row: ItemRow) -> bool:
+    return row.state in ITEM_WITH_FACE and row.face_key is not None
+
+
+def _static_hashes(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -1,0 +1,108 @@
+"""What every answer and every request is held to: headers, trusted hosts, sizes, and proof that a form is ours."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request, session
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, Forbidden, SecurityError
+
+from core.config import Settings
+
+_CSRF = "csrf"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A job of 100,000 lines with long keys; every other body is a form or a few words.
+JOB_BODY_BYTES = 160 * 2**20
+SMALL_BODY_BYTES = 1 * 2**20
+
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "media-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    public = urlsplit(settings.public_url)
+    app.config.update(
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+        TRUSTED_HOSTS=[host.strip() for host in settings.trusted_hosts.split(",") if host.strip()],
+        # Browsers share cookies between the ports of a host; two places on one machine must not sign each other out.
+        SESSION_COOKIE_NAME=f"voicesketch_{public.port or 'session'}",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=public.scheme == "https",
+        # A cookie on every picture would keep it out of the browser's cache.
+        SESSION_REFRESH_EACH_REQUEST=False,
+        MAX_CONTENT_LENGTH=SMALL_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=SMALL_BODY_BYTES,
+    )
+
+
+def refuse_strange_hosts() -> ResponseReturnValue | None:
+    """Answers a wrong Host header before anything else looks at the request (DNS rebinding)."""
+    if isinstance(request.routing_exception, SecurityError):
+        # No page: addresses cannot be built for a host that is not ours.
+        return Response(
+            "This service does not answer to that host name (VOICESKETCH_TRUSTED_HOSTS).\n",
+            400,
+            mimetype="text/plain",
+        )
+    return None
+
+
+def limit_body() -> None:
+    """Sets how much of a body this route reads; a longer one is answered with 413."""
+    if request.endpoint == "jobs.create":
+        request.max_content_length = JOB_BODY_BYTES
+    elif request.endpoint == "recordings.send":
+        request.max_content_length = None  # counted while it is read, by `core.recordings.take_in`
+
+
+def csrf_token() -> str:
+    """The token that the forms of this session carry."""
+    if _CSRF not in session:
+        session[_CSRF] = secrets.token_urlsafe(24)
+    return str(session[_CSRF])
+
+
+def refuse_forgeries() -> None:
+    """Whatever changes something by cookie must show the session's own token; bearer tokens prove themselves."""
+    if request.method in _SAFE_METHODS or g.by_token:
+        return
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden("This request came from another site.")
+    given = request.headers.get("X-CSRF-Token")
+    if given is None and not request.path.startswith("/api/"):
+        given = request.form.get("csrf_token")
+    kept = session.get(_CSRF)
+    if not kept or not given or not hmac.compare_digest(str(kept).encode(), given.encode()):
+        raise BadRequest(
+            "The page was too old to be sent (its CSRF token is missing). Reload it and try again."
+        )
+
+
+def add_headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", _POLICY)
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Referrer-Policy"] = "same-origin"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+    # Faces and voices are personal: what does not say otherwise is kept by nobody.
+    headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,136 @@
+"""Stand-ins that are real where it counts: they use the ledger and the store as the real parts do."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+
+from PIL import Image, ImageDraw
+
+from core.config import Settings
+from core.database import Database
+from core.leases import Chunk, ClaimedItem, claim_chunk
+from core.objects import face_key, spectrogram_key
+from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
+from core.store import Store
+from core.workers import register_worker
+
+SIDE = 224
+
+
+class FakeWorker:
+    """Claims and publishes as a worker does, and draws discs where a worker draws faces.
+
+    Args:
+        refuse: for an item, the code and message it fails with, or None to draw it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        store: Store,
+        *,
+        refuse: Callable[[ClaimedItem], tuple[str, str] | None] | None = None,
+    ) -> None:
+        self.settings, self.database, self.store = settings, database, store
+        self.refuse = refuse or (lambda item: empty_files(item))
+        with database.write() as session:
+            self.id = register_worker(session, queue=settings.queue, device="fake")
+
+    def step(self, size: int = 32) -> int:
+        """Claims one chunk and publishes it; answers how many items it had."""
+        chunk = self.claim(size)
+        return 0 if chunk is None else self.finish(chunk)
+
+    def run(self, size: int = 32) -> int:
+        """Works until nothing waits; answers how many items that were."""
+        total = 0
+        while count := self.step(size):
+            total += count
+        return total
+
+    def claim(self, size: int = 32) -> Chunk | None:
+        with self.database.write() as session:
+            return claim_chunk(session, self.id, self.settings.queue, size=size, lease_seconds=60)
+
+    def finish(self, chunk: Chunk) -> int:
+        outcomes: list[Outcome] = []
+        for item in chunk.items:
+            reason = self.refuse(item)
+            if reason is not None:
+                outcomes.append(CouldNotDraw(item.id, *reason, seconds=0.01))
+            elif item.drawing_id is not None:
+                outcomes.append(AlreadyDrawn(item.id, item.drawing_id))
+            else:
+                outcomes.append(self._draw(chunk, item))
+        with self.database.write() as session:
+            unneeded = publish_outcomes(session, chunk, outcomes)
+        for key in unneeded:
+            self.store.delete(key)
+        return len(outcomes)
+
+    def _draw(self, chunk: Chunk, item: ClaimedItem) -> Drawn:
+        keys: Mapping[str, str] = {
+            "face": face_key(chunk.job_id, chunk.token, item.id),
+            "spectrogram": spectrogram_key(chunk.job_id, chunk.token, item.id),
+        }
+        pictures = {
+            "face": face_picture(item.recording_sha256),
+            "spectrogram": stripes(item.recording_sha256),
+        }
+        stored = {kind: self.store.put(keys[kind], pictures[kind], "image/png", kind) for kind in keys}
+        return Drawn(
+            item_id=item.id,
+            recording_sha256=item.recording_sha256,
+            face=stored["face"],
+            spectrogram=stored["spectrogram"],
+            seconds=0.05,
+            duration_seconds=3.0,
+        )
+
+
+def empty_files(item: ClaimedItem) -> tuple[str, str] | None:
+    if item.size_bytes == 0:
+        return "empty_file", "The file is empty: it holds no sound at all."
+    return None
+
+
+def face_picture(sha256: str) -> bytes:
+    """A disc with two eyes, in a colour of its own for each recording."""
+    seed = hashlib.sha256(sha256.encode()).digest()
+    picture = Image.new("RGB", (SIDE, SIDE), _colour(seed[0], 0.18, 0.86))
+    pen = ImageDraw.Draw(picture)
+    width, height = 55 + seed[1] % 20, 75 + seed[2] % 15
+    middle = SIDE // 2
+    pen.rectangle((30, 200, 194, 224), fill=_colour(seed[3], 0.4, 0.5))
+    pen.ellipse((middle - width, 112 - height, middle + width, 112 + height), fill=_colour(18, 0.35, 0.8))
+    for side in (-1, 1):
+        eye = middle + side * (22 + seed[4] % 8)
+        pen.ellipse((eye - 6, 92, eye + 6, 102), fill=(50, 40, 40))
+    pen.arc((middle - 24, 120, middle + 24, 155), 20, 160, fill=(150, 70, 70), width=4)
+    return _png(picture)
+
+
+def stripes(sha256: str) -> bytes:
+    """Something with the shape of a spectrogram."""
+    seed = hashlib.sha512(sha256.encode()).digest()
+    picture = Image.new("RGB", (256, 80), (14, 16, 38))
+    pen = ImageDraw.Draw(picture)
+    for x in range(0, 256, 4):
+        loud = seed[x % 64]
+        pen.line((x, 79, x, 79 - loud // 4), fill=_colour(200 + loud // 5, 0.7, 0.4 + loud / 500), width=3)
+    return _png(picture)
+
+
+def _colour(hue: int, saturation: float, value: float) -> tuple[int, int, int]:
+    red, green, blue = colorsys.hsv_to_rgb((hue % 256) / 256, saturation, min(value, 1.0))
+    return int(red * 255), int(green * 255), int(blue * 255)
+
+
+def _png(picture: Image.Image) -> bytes:
+    held = io.BytesIO()
+    picture.save(held, "PNG")
+    return held.getvalue()
