@@ -23,7 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="Add people, and make sign-in links
 
 Folder = Annotated[
     Path,
-    typer.Option("--data", help="Data folder of a stack on this machine.", envvar="VOICESKETCH_DATA", metavar="DIR"),
+    typer.Option(
+        "--data", help="Data folder of a stack on this machine.", envvar="VOICESKETCH_DATA", metavar="DIR"
+    ),
 ]
 DEFAULT_FOLDER = Path("voicesketch-data")
 
@@ -39,7 +41,10 @@ def list_users(data: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
         with database.read() as session:
             users = session.scalars(select(User).order_by(User.created_at)).all()
     if as_json:
-        rows = [{"name": user.name, "role": user.role, "created_at": user.created_at.isoformat()} for user in users]
+        rows = [
+            {"name": user.name, "role": user.role, "created_at": user.created_at.isoformat()}
+            for user in users
+        ]
         typer.echo(json.dumps(rows, indent=1))
     else:
         for user in users:
@@ -83,7 +88,9 @@ def link(name: Annotated[str, typer.Argument()] = "admin", data: Folder = DEFAUL
 @app.command()
 def token(
     name: Annotated[str, typer.Argument()] = "admin",
-    called: Annotated[str, typer.Option(help="What it is for; an earlier token of that name ends.")] = "shell",
+    called: Annotated[
+        str, typer.Option(help="What it is for; an earlier token of that name ends.")
+    ] = "shell",
     data: Folder = DEFAULT_FOLDER,
 ) -> None:
     """Print a new API token; it is shown this once."""
@@ -117,7 +124,9 @@ def _ledger(data: Path) -> Iterator[tuple[Database, str]]:
     else:
         folder = DataFolder(data.absolute())
         if not folder.ledger.exists():
-            raise NotFound(f"There is no ledger in {data}. Start a stack there first: voicesketch up --data {data}")
+            raise NotFound(
+                f"There is no ledger in {data}. Start a stack there first: voicesketch up --data {data}"
+            )
         address = f"sqlite:///{folder.ledger}"
         url = json.loads(folder.client.read_text())["url"]
     database = Database(address)

@@ -105,7 +105,9 @@ def test_a_bad_recording_fails_with_its_code_and_the_rest_is_drawn(place: Place)
     from worker.runner import Runner
 
     good = dict(list(voices().items())[:2])
-    job = place.submit({**good, "empty.wav": b"", "text.wav": b"hello there, this is text", "quiet.wav": silence()})
+    job = place.submit(
+        {**good, "empty.wav": b"", "text.wav": b"hello there, this is text", "quiet.wav": silence()}
+    )
     runner = Runner(place.settings)
     runner.run_until_idle()
     runner.close()

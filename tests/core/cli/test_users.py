@@ -1,0 +1,77 @@
+"""`voicesketch users` on a data folder, without a running service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from core.accounts import ensure_admin, redeem_sign_in_link, user_of_token
+from core.bootstrap import migrate
+from core.cli.users import app
+from core.database import Database
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("VOICESKETCH_DATABASE_URL", raising=False)
+    migrate(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    (tmp_path / "client.json").write_text(json.dumps({"url": "http://127.0.0.1:8000", "token": "x"}))
+    database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    with database.write() as session:
+        ensure_admin(session)
+    database.dispose()
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, list(arguments))
+    return outcome.exit_code, outcome.output.strip()
+
+
+def test_somebody_who_is_added_gets_a_link_that_signs_them_in(data: Path) -> None:
+    code, link = run("add", "Grace", "--role", "submitter", "--data", str(data))
+    assert code == 0
+    assert link.startswith("http://127.0.0.1:8000/sign-in/")
+    database = Database(f"sqlite:///{data / 'ledger.sqlite3'}")
+    with database.write() as session:
+        assert redeem_sign_in_link(session, link.rsplit("/", 1)[-1]).name == "Grace"
+    database.dispose()
+    code, listed = run("list", "--json", "--data", str(data))
+    assert [(user["name"], user["role"]) for user in json.loads(listed)] == [
+        ("admin", "admin"),
+        ("Grace", "submitter"),
+    ]
+
+
+def test_a_token_for_scripts_is_its_users(data: Path) -> None:
+    code, token = run("token", "admin", "--data", str(data))
+    assert code == 0
+    database = Database(f"sqlite:///{data / 'ledger.sqlite3'}")
+    with database.read() as session:
+        user = user_of_token(session, token)
+    database.dispose()
+    assert user is not None and user.name == "admin"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("add", "Grace", "--role", "king"), "take one of: viewer, submitter, operator, admin"),
+        (("add", "admin"), "already a user 'admin'"),
+        (("link", "nobody"), "There is no user 'nobody'"),
+        (("token", "nobody"), "There is no user 'nobody'"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(data: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    code, output = run(*arguments, "--data", str(data))
+    assert code == 2
+    assert sentence in output
+
+
+def test_a_folder_without_a_ledger_says_how_to_make_one(tmp_path: Path) -> None:
+    code, output = run("list", "--data", str(tmp_path))
+    assert code == 2
+    assert "voicesketch up --data" in output

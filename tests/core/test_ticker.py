@@ -1,0 +1,60 @@
+"""A round of the ticker: rings, reaps, and survives what is away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from pydantic import SecretStr
+from sqlalchemy import update
+
+from core.config import Settings
+from core.errors import BrokerUnavailable
+from core.queries import list_workers
+from core.states import JobState
+from core.tables import Worker
+from core.ticker import tick
+from tests.factories import FakeDoorbell, Ledger
+
+SETTINGS = Settings(database_url="sqlite://", broker_url=SecretStr("redis://nowhere"))
+
+
+def test_a_round_rings_new_work(ledger: Ledger) -> None:
+    ledger.job(1)
+    doorbell = FakeDoorbell()
+    tick(ledger.database, doorbell, SETTINGS)
+    tick(ledger.database, doorbell, SETTINGS)
+    assert doorbell.rung == ["gpu"]
+
+
+def test_a_broker_that_is_away_does_not_keep_the_dead_from_being_reaped(ledger: Ledger) -> None:
+    job = ledger.job(2)
+    ledger.claim(ledger.worker(), lease_seconds=-1)
+    doorbell = FakeDoorbell()
+    doorbell.broken = BrokerUnavailable()
+    tick(ledger.database, doorbell, SETTINGS)
+    assert ledger.counters(job)["pending"] == 2
+    doorbell.broken = None
+    tick(ledger.database, doorbell, SETTINGS)
+    assert doorbell.rung  # what was given back is rung for
+    ledger.publish(ledger.claim(ledger.worker()))
+    assert ledger.get(job).state is JobState.COMPLETED
+
+
+def test_a_database_that_is_away_is_told_and_tried_again(ledger: Ledger) -> None:
+    from core.database import Database
+
+    absent = Database("postgresql://nobody@127.0.0.1:9/none")
+    tick(absent, FakeDoorbell(), SETTINGS)  # does not raise
+    absent.dispose()
+
+
+def test_workers_whose_process_is_gone_leave_the_register(ledger: Ledger) -> None:
+    here, gone = ledger.worker(), ledger.worker()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with ledger.database.write() as session:
+        session.execute(update(Worker).where(Worker.id == gone).values(pid=ended.pid))
+    tick(ledger.database, FakeDoorbell(), SETTINGS)
+    with ledger.database.read() as session:
+        assert [worker.id for worker in list_workers(session)] == [here]
