@@ -22,7 +22,7 @@ _REACHED_AT: dict[JobState, str] = {
     JobState.QUEUED: "queued_at",
     JobState.PAUSED: "paused_at",
     JobState.FINALIZING: "finalizing_at",
-    **{state: "finished_at" for state in JOB_FINAL},
+    **dict.fromkeys(JOB_FINAL, "finished_at"),
 }
 
 

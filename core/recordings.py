@@ -69,8 +69,7 @@ def take_in(
             known = session.get(Recording, sha256)
         if known is None:
             spool.seek(0)
-            # SpooledTemporaryFile is a binary file in all but its declared type.
-            store.put_file(recording_key(sha256), spool, media_type)  # type: ignore[arg-type]
+            store.put_file(recording_key(sha256), spool, media_type)
     with database.write() as session:
         return _enter(session, sha256, size, media_type, owner_id)
 

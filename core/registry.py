@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -132,7 +131,7 @@ def fetch_model(store: Store, version: ModelVersion, cache: Path) -> Path:
                 raise StorageUnavailable(f"{file['name']} of {version.label} is damaged in the object store.")
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            os.rename(making, folder)
+            making.rename(folder)
         except OSError:
             if not folder.is_dir():
                 raise

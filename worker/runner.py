@@ -14,7 +14,7 @@ import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
@@ -176,7 +176,7 @@ class Runner:
     def _draw_a_batch(self) -> None:
         """Takes clips off the head of the line, as many of one model as are decoded, and draws them."""
         if self._coming and not self._coming[0].heard.done():
-            wait([self._coming[0].heard, *self._going], timeout=0.2, return_when=FIRST_COMPLETED)
+            wait(self._awaited(), timeout=0.2, return_when=FIRST_COMPLETED)
         elif not self._coming and self._going:
             wait(self._going, timeout=0.2, return_when=FIRST_COMPLETED)
         batch: list[tuple[_Open, ClaimedItem, Heard]] = []
@@ -205,6 +205,9 @@ class Runner:
             else:
                 message = f"The network failed on this recording: {face}"
                 self._settle(one, CouldNotDraw(item.id, "network_failed", message, share))
+
+    def _awaited(self) -> list[Future[Any]]:
+        return [self._coming[0].heard, *self._going]
 
     def _collect(self) -> None:
         for write in [write for write in self._going if write.done()]:

@@ -16,7 +16,7 @@ _runner: Runner | None = None  # one per process: it holds the models
 
 
 def register(app: Celery, settings: Settings) -> None:
-    @app.task(name=WORK_TASK)  # type: ignore[untyped-decorator]
+    @app.task(name=WORK_TASK)
     def work() -> None:
         global _runner
         if _runner is None:

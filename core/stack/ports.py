@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+HIGHEST = 65535
 
 
 def is_free(port: int) -> bool:
@@ -32,33 +33,38 @@ def answers(port: int) -> bool:
 
 def choose(
     names: Iterable[str],
-    wanted: dict[str, int] | None = None,
+    wanted: Mapping[str, int] | None = None,
     suits: Callable[[int], bool] = lambda port: True,
+    beside: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """A free port for every name: the wanted one where it is still free, otherwise one the kernel picks."""
+    """A free port for every name: the wanted one where it is still free, otherwise one the kernel picks.
+
+    Args:
+        suits: whether a port that is free can be used.
+        beside: for some names, the distance to a second port that must be free and is kept free of the other names.
+    """
     chosen: dict[str, int] = {}
-    held: list[socket.socket] = []
-    try:
-        for name in names:
-            port = (wanted or {}).get(name)
-            if port in chosen.values() or not (port and is_free(port) and suits(port)):
-                port = None
-            while port is None:
-                # All are held open until the last is chosen, so that the kernel cannot hand one out twice.
-                listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-                held.append(listener)
-                listener.bind((LOOPBACK, 0))
-                number = int(listener.getsockname()[1])
-                port = number if suits(number) else None
-            chosen[name] = port
-    finally:
-        for listener in held:
-            listener.close()
+    taken: set[int] = set()
+    for name in names:
+        distance = (beside or {}).get(name, 0)
+        port = (wanted or {}).get(name) or _any_free()
+        while True:
+            both = {port, port + distance}
+            if not both & taken and all(
+                number <= HIGHEST and is_free(number) and suits(number) for number in both
+            ):
+                break
+            port = _any_free()
+        chosen[name] = port
+        taken |= both
     return chosen
 
 
 def choose_and_remember(
-    names: Iterable[str], file: Path, suits: Callable[[int], bool] = lambda port: True
+    names: Iterable[str],
+    file: Path,
+    suits: Callable[[int], bool] = lambda port: True,
+    beside: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """Like `choose`, keeping the answer in `file` for the next start."""
     try:
@@ -66,7 +72,13 @@ def choose_and_remember(
     except (OSError, ValueError, AttributeError):
         # Nothing remembered, or not readable any more: any free ports will do.
         wanted = {}
-    chosen = choose(names, wanted, suits)
+    chosen = choose(names, wanted, suits, beside)
     if chosen != wanted:
         file.write_text(json.dumps(chosen, indent=1) + "\n")
     return chosen
+
+
+def _any_free() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind((LOOPBACK, 0))
+        return int(listener.getsockname()[1])

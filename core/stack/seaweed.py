@@ -29,8 +29,9 @@ PORTS = (
     "filer.port",
     "filer.port.grpc",
     "admin.port",
-    "admin.port.grpc",
 )
+# The part that compacts volumes looks for the admin part's gRPC there, whatever port it was given.
+BESIDE = {"admin.port": 10_000}
 SIGNING_KEYS = ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ")
 # weed puts one socket per gRPC port here and cannot be told otherwise.
 SOCKETS = Path("/tmp")  # noqa: S108
@@ -74,6 +75,7 @@ def program(
         "filer.localSocket": _socket(folder, "filer"),
         "s3.localSocket": _socket(folder, "s3"),
         **{name: str(ports[name]) for name in PORTS},
+        "admin.port.grpc": str(ports["admin.port"] + BESIDE["admin.port"]),
     }
     return Program(
         name="seaweedfs",
@@ -113,7 +115,10 @@ def asks_for_credentials(port: int) -> bool:
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
     """Clears what a killed weed leaves outside the data folder."""
-    for port in ports.values():
+    for port in (
+        *ports.values(),
+        *(ports[name] + distance for name, distance in BESIDE.items() if name in ports),
+    ):
         for socket in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
             if socket.stat().st_uid == os.getuid():
                 socket.unlink(missing_ok=True)

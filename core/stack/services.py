@@ -89,7 +89,7 @@ def services_of(
             module(
                 "worker",
                 *("celery", "-A", "worker.app", "worker", "-Q", settings.queue, "-n", "worker@%h"),
-                *("--loglevel", "INFO", "--", f"soft_shutdown_timeout={SOFT_SHUTDOWN_SECONDS}"),
+                *("--loglevel", "INFO", "--", f"worker_soft_shutdown_timeout={SOFT_SHUTDOWN_SECONDS}"),
                 # Makes SIGTERM a soft shutdown: finish what is on the device, then end.
                 environment={**python, "REMAP_SIGTERM": "SIGQUIT"},
                 title="the worker that draws",

@@ -120,7 +120,7 @@ class Supervisor:
         if port is None:
             names.append("dashboard")
         self._ports = choose_and_remember(
-            names, self._folder.ports, lambda number: number != port and seaweed.suits(number)
+            names, self._folder.ports, lambda number: number != port and seaweed.suits(number), seaweed.BESIDE
         )
         if port is not None:
             self._ports["dashboard"] = port

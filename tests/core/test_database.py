@@ -30,7 +30,7 @@ def test_eight_writers_at_once_are_never_told_that_the_database_is_locked(tmp_pa
                 with database.write() as session:  # read first, then write: what a deferred BEGIN refuses
                     user = session.scalars(select(User)).one()
                     user.name = str(int(user.name) + 1)
-        except BaseException as problem:
+        except BaseException as problem:  # noqa: BLE001 - whatever it is, the test must see it
             problems.append(problem)
         finally:
             database.dispose()

@@ -6,9 +6,9 @@ import csv
 import io
 
 from core.exports import COLUMNS, csv_lines, results
+from core.jobs import create_job
 from core.queries import all_items
 from core.specs import InferSpec, NewItem
-from core.jobs import create_job
 from tests.factories import Ledger, could_not, drawn
 
 

@@ -239,7 +239,7 @@ def test_workers_that_claim_at_the_same_time_share_the_items_without_overlap(
             while (chunk := own.try_claim(worker, size=7)) is not None:
                 claimed.extend(item.id for item in chunk.items)
                 own.publish(chunk)
-        except BaseException as problem:
+        except BaseException as problem:  # noqa: BLE001 - whatever it is, the test must see it
             problems.append(problem)
         finally:
             own.database.dispose()

@@ -129,7 +129,7 @@ def test_a_fetched_model_is_whole_or_refused(
     store.put(version.files[1]["key"], b"torn", "application/octet-stream")
     with pytest.raises(StorageUnavailable, match="damaged"):
         fetch_model(store, version, tmp_path / "other")
-    assert [path for path in (tmp_path / "other").iterdir()] == []
+    assert list((tmp_path / "other").iterdir()) == []
 
 
 def test_a_folder_that_is_no_model_is_refused(ledger: Ledger, store: Store, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_a_store_that_fails_for_a_while_costs_nothing_but_time(
 def test_a_cancelled_job_stops_between_batches(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker import runner as running
 
-    name, data = next(iter(voices().items()))
+    data = next(iter(voices().values()))
     many = {f"{number}.flac": data + bytes([number]) * 8 for number in range(96)}
     job = place.submit(many)
     runner = running.Runner(place.settings)

@@ -141,3 +141,14 @@ def test_endings_far_apart_are_forgiven() -> None:
     restarts = Restarts()
     for at in range(0, 1000, 20):
         assert not restarts.is_hopeless_after_another(float(at))
+
+
+def test_a_port_with_a_second_one_beside_it_keeps_both_from_the_others() -> None:
+    for _ in range(20):
+        names = ["pair", *map(str, range(50))]
+        chosen = ports.choose(names, beside={"pair": 1})
+        assert chosen["pair"] + 1 not in chosen.values()
+    wanted = {"pair": chosen["pair"], "0": chosen["pair"] + 1}
+    again = ports.choose(["pair", "0"], wanted, beside={"pair": 1})
+    assert again["pair"] == wanted["pair"]
+    assert again["0"] != wanted["0"]
