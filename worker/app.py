@@ -1,6 +1,6 @@
 """The Celery application of a worker: `python -m celery -A worker.app worker -Q gpu`.
 
-Importing this starts nothing and loads no torch: a spawned child imports it again before its first task.
+Importing this starts nothing and loads no torch.
 """
 
 from __future__ import annotations
@@ -8,23 +8,15 @@ from __future__ import annotations
 import threading
 
 import psutil
-from celery.signals import setup_logging, worker_process_shutdown, worker_shutting_down
+from celery.signals import worker_shutting_down
 
 from core.config import load_settings
 from core.database import Database
-from core.logs import set_up_logs
 from core.queue import make_celery
 from core.workers import drain_processes
-from worker import tasks
 
 settings = load_settings()
-app = make_celery(settings)
-tasks.register(app, settings)
-
-
-@setup_logging.connect
-def _set_up_logs(**_: object) -> None:
-    set_up_logs()
+app = make_celery(settings, include=("worker.tasks",))
 
 
 @worker_shutting_down.connect
@@ -41,8 +33,3 @@ def _drain(**_: object) -> None:
 
     # Signal handlers run between two bytecodes of the main loop; a thread keeps the database out of there.
     threading.Thread(target=mark, name="drain", daemon=True).start()
-
-
-@worker_process_shutdown.connect
-def _end(**_: object) -> None:
-    tasks.end_runner()
