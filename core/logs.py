@@ -13,7 +13,9 @@ def set_up_logs(level: int = logging.INFO) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
-    for chatty in ("botocore", "boto3", "urllib3", "s3transfer", "alembic", "PIL", "numba"):
+    # The ledger tells more about a task than Celery's "received" and "succeeded" do.
+    quiet = ("celery.worker.strategy", "celery.app.trace")
+    for chatty in (*quiet, "botocore", "boto3", "urllib3", "s3transfer", "alembic", "PIL", "numba"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

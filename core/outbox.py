@@ -6,6 +6,7 @@ wrong, so losing the whole broker costs seconds.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from core.tables import Job, Outbox
 
 # More workers than this are woken by the reconciler, or find the work by themselves when they finish other work.
 MOST_RINGS = 8
+_ITEMS_FOR_A_WORKER = 32  # fewer are not worth waking another one
 _AT_ONCE = 100
 
 
@@ -33,9 +35,7 @@ class Doorbell(Protocol):
 def ring(session: Session, job: Job, *, at: datetime) -> None:
     """Writes a job's doorbell in the transaction that made its work."""
     job.rung_at = at
-    session.add(
-        Outbox(job_id=job.id, queue=job.queue, rings=max(1, min(MOST_RINGS, job.pending)), created_at=at)
-    )
+    session.add(Outbox(job_id=job.id, queue=job.queue, rings=_rings_for(job.pending), created_at=at))
     session.flush()
 
 
@@ -80,9 +80,11 @@ def ring_again(database: Database, *, after_seconds: float) -> int:
         for queue, job_id, pending, rung_at in stale:
             if rung_at is not None and rung_at > at - timedelta(seconds=after_seconds):
                 continue
-            session.add(
-                Outbox(job_id=job_id, queue=queue, rings=max(1, min(MOST_RINGS, pending)), created_at=at)
-            )
+            session.add(Outbox(job_id=job_id, queue=queue, rings=_rings_for(pending), created_at=at))
             session.execute(update(Job).where(waiting, Job.queue == queue).values(rung_at=at))
             rung += 1
         return rung
+
+
+def _rings_for(pending: int) -> int:
+    return max(1, min(MOST_RINGS, math.ceil(pending / _ITEMS_FOR_A_WORKER)))

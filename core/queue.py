@@ -5,6 +5,7 @@ A message carries no arguments that matter. No result backend, no retries, no ET
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
@@ -16,8 +17,18 @@ from core.errors import BrokerUnavailable
 WORK_TASK = "voicesketch.work"
 
 
-def make_celery(settings: Settings) -> Celery:
-    app = Celery("voicesketch", broker=settings.broker_url.get_secret_value(), set_as_current=False)
+def make_celery(settings: Settings, include: Sequence[str] = ()) -> Celery:
+    """An application on the broker of the settings.
+
+    Args:
+        include: modules with tasks, imported by workers; those who only ring need none.
+    """
+    app = Celery(
+        "voicesketch",
+        broker=settings.broker_url.get_secret_value(),
+        include=list(include),
+        set_as_current=bool(include),
+    )
     app.conf.update(
         task_default_queue=settings.queue,
         task_serializer="json",

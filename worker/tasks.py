@@ -1,12 +1,17 @@
-"""What a doorbell does: look into the ledger and work until nothing waits. Nothing else."""
+"""What a doorbell does: look into the ledger and work until nothing waits. Nothing else.
+
+The task is shared: a spawned child rebuilds its own application from a pickle and finds the task by importing this.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from celery import Celery
+from celery import shared_task
+from celery.signals import setup_logging, worker_process_shutdown
 
-from core.config import Settings
+from core.config import load_settings
+from core.logs import set_up_logs
 from core.queue import WORK_TASK
 
 if TYPE_CHECKING:
@@ -15,24 +20,29 @@ if TYPE_CHECKING:
 _runner: Runner | None = None  # one per process: it holds the models
 
 
-def register(app: Celery, settings: Settings) -> None:
-    @app.task(name=WORK_TASK)
-    def work() -> None:
-        global _runner
-        if _runner is None:
-            # Torch comes in here, with the first work: the main process and an idle child do without it.
-            from worker.runner import Runner
+@shared_task(name=WORK_TASK)
+def work() -> None:
+    global _runner
+    if _runner is None:
+        # Torch comes in here, with the first work: the main process and an idle child do without it.
+        from worker.runner import Runner
 
-            _runner = Runner(settings)
-        try:
-            _runner.run_until_idle()
-        except Exception:
-            # Whatever it was, the next doorbell starts from what the ledger says, not from what this one remembers.
-            end_runner()
-            raise
+        _runner = Runner(load_settings())
+    try:
+        _runner.run_until_idle()
+    except Exception:
+        # Whatever it was, the next doorbell starts from what the ledger says, not from what this one remembers.
+        _end_runner()
+        raise
 
 
-def end_runner() -> None:
+@setup_logging.connect
+def _set_up_logs(**_: object) -> None:
+    set_up_logs()
+
+
+@worker_process_shutdown.connect
+def _end_runner(**_: object) -> None:
     global _runner
     if _runner is not None:
         _runner.close()

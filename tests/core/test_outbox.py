@@ -25,7 +25,10 @@ def test_a_large_job_wakes_several_workers_but_not_one_for_each_item(ledger: Led
     ledger.job(100)
     doorbell = FakeDoorbell()
     publish(ledger.database, doorbell)
-    assert len(doorbell.rung) == MOST_RINGS
+    assert len(doorbell.rung) == 4
+    ledger.job(1000, prefix="many")
+    publish(ledger.database, doorbell)
+    assert len(doorbell.rung) == 4 + MOST_RINGS
 
 
 def test_a_broker_that_is_away_loses_nothing(ledger: Ledger) -> None:
