@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from core.config import load_settings
 from core.database import Database
 from core.errors import VoicesketchError
-from dashboard.api.events import close_streams
 from dashboard.bind import check_bind
 
 worker_class = "gthread"
@@ -47,6 +46,9 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Ends live streams at once on SIGTERM; gunicorn would wait for them until it loses patience."""
+    # Imported here: the parent process of gunicorn needs nothing of the app, and stays small.
+    from dashboard.api.events import close_streams
+
     earlier = signal.getsignal(signal.SIGTERM)
 
     def leave(number: int, frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from flask import Flask, url_for
+from flask import Flask, Response, request, url_for
 from markupsafe import Markup
 
 from core.queries import ItemRow
@@ -38,7 +38,7 @@ def register_rendering(app: Flask) -> None:
         # Named by its content, a file may be kept for ever.
         return url_for("static", filename=name, v=hashes[name])
 
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _A_YEAR
+    app.after_request(_keep_static)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         csrf_token=csrf_token,
@@ -50,6 +50,16 @@ def register_rendering(app: Flask) -> None:
     )
     app.jinja_env.filters.update(number=number, when=when, span=span, clock=clock)
     app.jinja_env.tests["drawn"] = _is_drawn
+
+
+def _keep_static(response: Response) -> Response:
+    if request.endpoint == "static" and response.status_code in (200, 304):
+        # Scripts import one another by plain names, so those are asked for anew each time; the answer is mostly 304.
+        named_by_content = "v" in request.args
+        response.headers["Cache-Control"] = (
+            f"public, max-age={_A_YEAR}, immutable" if named_by_content else "no-cache"
+        )
+    return response
 
 
 def bar(job: Job) -> list[Part]:

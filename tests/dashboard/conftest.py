@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from flask_openapi3.openapi import OpenAPI
-from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from core.accounts import Role, create_sign_in_link, create_user, issue_token
@@ -17,7 +16,7 @@ from core.bootstrap import migrate
 from core.config import Settings
 from core.database import Database, now
 from core.store import Store
-from core.tables import Alias, Base, ModelVersion, User
+from core.tables import Alias, ModelVersion, User
 from dashboard.app import create_app
 from dashboard.services import services
 from tests.conftest import settings_for
@@ -111,7 +110,9 @@ class Browser:
 
     def get(self, path: str, **extra: Any) -> TestResponse:
         answer = self.client.get(path, **extra)
-        if answer.mimetype == "text/html" and (found := re.search(r'name="csrf" content="([^"]+)"', answer.text)):
+        if answer.mimetype == "text/html" and (
+            found := re.search(r'name="csrf" content="([^"]+)"', answer.text)
+        ):
             self.csrf = found[1]
         return answer
 

@@ -1,0 +1,52 @@
+// What every page needs: times in the viewer's zone, the token of forms on requests of htmx, and short messages.
+
+export const csrf = document.querySelector('meta[name="csrf"]').content;
+
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+const near = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+
+function words(at) {
+  const minutes = Math.round((at - Date.now()) / 60000);
+  if (minutes > -1) return relative.format(0, "second");
+  if (minutes > -60) return relative.format(minutes, "minute");
+  if (minutes > -12 * 60) return relative.format(Math.round(minutes / 60), "hour");
+  return near.format(at);
+}
+
+export function writeTimes(within = document) {
+  for (const time of within.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.valueOf())) continue;
+    const text = words(at);
+    if (time.textContent !== text) time.textContent = text;
+    time.title = exact.format(at);
+  }
+}
+
+export function toast(text) {
+  const note = document.createElement("p");
+  note.className = "toast";
+  note.textContent = text;
+  document.getElementById("toasts").append(note);
+  setTimeout(() => note.remove(), 7000);
+}
+
+writeTimes();
+setInterval(writeTimes, 30000);
+document.addEventListener("htmx:after:swap", () => writeTimes());
+document.addEventListener("htmx:config:request", (event) => {
+  event.detail.ctx.request.headers["X-CSRF-Token"] = csrf;
+});
+document.addEventListener("htmx:response:error", (event) => {
+  const status = event.detail.ctx?.response?.status;
+  if (status === 401 || status === 400) toast("This page is too old. Reload it and try again.");
+  else if (status >= 500) toast("The service did not answer properly. Trying again by itself.");
+});
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset?.ask;
+  if (question && !window.confirm(question)) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+}, true);

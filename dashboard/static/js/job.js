@@ -1,0 +1,123 @@
+// A job's page while the job runs: listens to its events and fetches the pieces of the page that changed.
+import { toast } from "./base.js";
+import "./player.js";
+
+const page = document.getElementById("job");
+const TILES_AT_ONCE = 100;
+const FIRST_PAGE = 60;
+
+let source = null;
+let told = "";
+let seen = summary().dataset.seen;
+let waiting = new Set();
+let fetching = false;
+
+function summary() {
+  return document.getElementById("summary");
+}
+
+function isFinal() {
+  return summary().dataset.final === "yes";
+}
+
+function listen() {
+  if (source || document.hidden || isFinal()) return;
+  source = new EventSource(`${page.dataset.events}?since=${seen}`);
+  source.addEventListener("items", (event) => {
+    seen = event.lastEventId;
+    const news = JSON.parse(event.data);
+    const ids = news.data.map((item) => item.id);
+    changed(news.more ? ids.concat(unfinished()) : ids);
+  });
+  source.addEventListener("job", async (event) => {
+    seen = event.lastEventId;
+    const job = JSON.parse(event.data);
+    tell(job);
+    await refresh();
+    if (isFinal()) hush();
+  });
+  source.addEventListener("error", () => {
+    // The browser tries again by itself unless it was refused outright.
+    if (source?.readyState === EventSource.CLOSED) {
+      hush();
+      setTimeout(catchUp, 5000);
+    }
+  });
+}
+
+function hush() {
+  source?.close();
+  source = null;
+}
+
+function refresh() {
+  return htmx.ajax("GET", page.dataset.summary, { target: "#summary", swap: "outerMorph" });
+}
+
+// After a time without news: everything on the page may be old.
+async function catchUp() {
+  if (document.hidden) return;
+  await refresh();
+  changed(unfinished());
+  listen();
+}
+
+function unfinished() {
+  return [...document.querySelectorAll('.tile[data-ended="no"]')].map((tile) => Number(tile.id.slice(5)));
+}
+
+function changed(ids) {
+  const here = ids.filter((id) => document.getElementById(`item-${id}`));
+  for (const id of here) waiting.add(id);
+  if (page.dataset.shown !== "all" && here.length < ids.length) fillFilter();
+  fetchTiles();
+}
+
+async function fetchTiles() {
+  if (fetching) return;
+  fetching = true;
+  try {
+    while (waiting.size) {
+      const ids = [...waiting].slice(0, TILES_AT_ONCE);
+      for (const id of ids) waiting.delete(id);
+      await htmx.ajax("GET", `${page.dataset.tiles}?ids=${ids.join(",")}`, { target: "#gallery", swap: "none" });
+    }
+  } finally {
+    fetching = false;
+  }
+}
+
+// What newly belongs to a narrowed gallery is shown as long as the gallery is a single page.
+let filling = 0;
+function fillFilter() {
+  if (filling || document.querySelectorAll(".tile").length >= FIRST_PAGE) return;
+  filling = setTimeout(async () => {
+    await htmx.ajax("GET", `${page.dataset.tiles}?show=${page.dataset.shown}`, { target: "#gallery", swap: "innerMorph" });
+    filling = 0;
+  }, 1500);
+}
+
+// Said aloud at every tenth of the way and at every change of state, not every second.
+function tell(job) {
+  const counts = job.request_counts;
+  const ended = counts.total - counts.pending - counts.leased;
+  const tenth = Math.floor((10 * ended) / counts.total);
+  if (`${job.state}${tenth}` === told) return;
+  told = `${job.state}${tenth}`;
+  const state = summary().querySelector(".chip")?.textContent ?? "";
+  document.getElementById("announce").textContent =
+    `${state}: ${counts.done + counts.cached} faces of ${counts.total}, ${counts.failed} without a face.`;
+}
+
+document.addEventListener("visibilitychange", () => {
+  // A hidden tab gives its connection back: browsers allow only a few to one place.
+  if (document.hidden) hush();
+  else catchUp();
+});
+document.addEventListener("htmx:after:swap", () => {
+  if (!isFinal()) listen();
+});
+document.addEventListener("htmx:response:error", (event) => {
+  if (event.detail.ctx?.response?.status === 403) toast("You may look at this job, but not change it.");
+});
+listen();
