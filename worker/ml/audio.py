@@ -28,16 +28,16 @@ class Limits:
 
     Attributes:
         heard_seconds: how much is kept, counted from the first sound.
-        shortest_seconds: shorter recordings hold too little voice.
-        longest_seconds: longer ones are refused from their header, undecoded.
-        most_channels: more is a multitrack session and not a recording of a voice.
+        min_seconds: shorter recordings hold too little voice.
+        max_seconds: longer ones are refused from their header, undecoded.
+        max_channels: more is a multitrack session and not a recording of a voice.
         silence_dbfs: blocks below this RMS level are silence.
     """
 
     heard_seconds: float = 20.0
-    shortest_seconds: float = 0.5
-    longest_seconds: float = 3600.0
-    most_channels: int = 32
+    min_seconds: float = 0.5
+    max_seconds: float = 3600.0
+    max_channels: int = 32
     silence_dbfs: float = -60.0
 
 
@@ -72,10 +72,10 @@ def decode(source: bytes | Path, limits: Limits = DEFAULT_LIMITS) -> Clip:
         AudioError: with a stable code, when the recording cannot be used.
     """
     with open_reader(source) as reader:
-        if reader.channels > limits.most_channels:
+        if reader.channels > limits.max_channels:
             raise AudioError(
                 "too_many_channels",
-                f"The recording has {reader.channels} channels; at most {limits.most_channels} are accepted. "
+                f"The recording has {reader.channels} channels; at most {limits.max_channels} are accepted. "
                 "Mix it down to stereo or mono first.",
             )
         if reader.promised_seconds is not None:
@@ -87,7 +87,8 @@ def decode(source: bytes | Path, limits: Limits = DEFAULT_LIMITS) -> Clip:
     _check_length(clip.duration_seconds, limits)
     if loudest_dbfs(clip.waveform) < limits.silence_dbfs:
         raise AudioError(
-            "no_speech", "The recording is silent. Check that the microphone was on and send one with a voice."
+            "no_speech",
+            "The recording is silent. Check that the microphone was on and send one with a voice.",
         )
     return clip
 
@@ -113,14 +114,14 @@ def resample(mono: npt.NDArray[np.float32], rate: int) -> npt.NDArray[np.float32
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono[None]), format="flt", layout="mono")
     frame.sample_rate = rate
     pieces = [piece.to_ndarray()[0] for piece in [*resampler.resample(frame), *resampler.resample(None)]]
-    return np.clip(np.concatenate(pieces), -1.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(np.concatenate(pieces), -1.0, 1.0), dtype=np.float32)
 
 
 def _listen(reader: Reader, limits: Limits) -> npt.NDArray[np.float32]:
     """Read from the first sound on. Returns mono float32 `[T]` at the recording's own rate."""
     threshold = 10 ** (limits.silence_dbfs / 20)
     wanted = round(limits.heard_seconds * reader.sample_rate)
-    longest = round(limits.longest_seconds * reader.sample_rate)
+    longest = round(limits.max_seconds * reader.sample_rate)
     kept: list[npt.NDArray[np.float32]] = []
     total = skipped = 0
     before: npt.NDArray[np.float32] | None = None
@@ -149,7 +150,7 @@ def _mix_down(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     block = np.where(np.isfinite(block), block, np.float32(0))
     if block.shape[1] == 1:
         return np.ascontiguousarray(block[:, 0])
-    mono = block.mean(axis=1, dtype=np.float32)
+    mono = np.asarray(block.mean(axis=1), dtype=np.float32)
     power = np.mean(np.square(block, dtype=np.float64), axis=0)
     loudest = int(power.argmax())
     # Channels wired in opposite phase cancel each other: then the loudest one speaks for all.
@@ -159,15 +160,15 @@ def _mix_down(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _check_length(seconds: float, limits: Limits) -> None:
-    if seconds < limits.shortest_seconds:
+    if seconds < limits.min_seconds:
         raise AudioError(
             "too_short",
-            f"The recording is {seconds:.2f} s long; at least {limits.shortest_seconds:g} s are needed. "
+            f"The recording is {seconds:.2f} s long; at least {limits.min_seconds:g} s are needed. "
             "A few seconds of speech work best.",
         )
-    if seconds > limits.longest_seconds:
+    if seconds > limits.max_seconds:
         raise AudioError(
             "too_long",
-            f"The recording is {seconds / 60:.0f} min long; at most {limits.longest_seconds / 60:.0f} min are "
+            f"The recording is {seconds / 60:.0f} min long; at most {limits.max_seconds / 60:.0f} min are "
             "accepted. Cut out a stretch where the person speaks.",
         )

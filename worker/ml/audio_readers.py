@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from worker.ml.audio_headers import looks_like_media, missing_bytes
+from worker.ml.audio_headers import looks_like_media, missing_bytes, mp3_length_is_written
 from worker.ml.errors import AudioError
 
 BLOCK_SECONDS = 1.0
@@ -34,6 +34,8 @@ DEMUXERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,"
     "mpeg,mpegts,mpc,mpc8,ogg,rm,tak,tta,voc,w64,wav,wv,xwma"
 )
+
+GUESSED_LENGTHS = ("aac", "ac3", "eac3", "dts", "loas", "mpeg", "mpegts")
 
 Block = npt.NDArray[np.float32]
 
@@ -71,7 +73,9 @@ def open_reader(source: bytes | Path) -> Iterator[Reader]:
         stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
     except OSError as failure:
         reason = failure.strerror or str(failure)
-        raise AudioError("not_audio", f"The file cannot be opened ({reason}). Check its path and rights.") from failure
+        raise AudioError(
+            "unreadable_file", f"The file cannot be opened ({reason}). Check its path and rights."
+        ) from failure
     with stream:
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
@@ -87,12 +91,14 @@ def open_reader(source: bytes | Path) -> Iterator[Reader]:
                 yield PlainReader(plain)
             return
         stream.seek(0)
+        length_is_written = mp3_length_is_written(stream)
+        stream.seek(0)
         with _open_container(stream) as container:
-            yield ContainerReader(container)
+            yield ContainerReader(container, length_is_written)
 
 
 class PlainReader(Reader):
-    """WAV, AIFF, FLAC, Ogg, MP3 and other plain audio files, through libsndfile."""
+    """WAV, AIFF, FLAC, Ogg and other plain audio files, through libsndfile."""
 
     def __init__(self, file: soundfile.SoundFile) -> None:
         self._file = file
@@ -114,7 +120,9 @@ class PlainReader(Reader):
         except soundfile.LibsndfileError:
             found = False
         if not found:
-            raise _truncated(f"its header promises {self._frames / self.sample_rate:.1f} s but the end is not there")
+            raise _truncated(
+                f"its header promises {self._frames / self.sample_rate:.1f} s but the end is not there"
+            )
 
     def blocks(self) -> Iterator[Block]:
         size = max(1, round(BLOCK_SECONDS * self.sample_rate))
@@ -129,16 +137,21 @@ class PlainReader(Reader):
             done += len(block)
             self.read_seconds = done / self.sample_rate
             yield block
-        if self._frames is not None and self._frames - done > _slack(self._frames / self.sample_rate) * self.sample_rate:
+        if (
+            self._frames is not None
+            and self._frames - done > _slack(self._frames / self.sample_rate) * self.sample_rate
+        ):
             raise _corrupt()
 
 
 class ContainerReader(Reader):
-    """M4A, MP4, WebM, Opus in anything, AMR, WMA and the like, through FFmpeg's libraries."""
+    """MP3, M4A, MP4, WebM, AMR, WMA and the like, through FFmpeg's libraries."""
 
-    def __init__(self, container: av.container.InputContainer) -> None:
+    def __init__(self, container: av.container.InputContainer, length_is_written: bool) -> None:
         if not container.streams.audio:
-            raise AudioError("not_audio", "The file holds no sound. Send an audio file, or a video with a sound track.")
+            raise AudioError(
+                "not_audio", "The file holds no sound. Send an audio file, or a video with a sound track."
+            )
         self._container = container
         self._stream = container.streams.audio[0]
         context = self._stream.codec_context
@@ -150,6 +163,12 @@ class ContainerReader(Reader):
             promised = float(self._stream.duration * self._stream.time_base)
         elif container.duration is not None:
             promised = container.duration / av.time_base
+        # Streams of bare frames carry no length unless their first frame says so; FFmpeg then guesses one from the
+        # first bit rate, and a guess is no promise.
+        if container.format.name in GUESSED_LENGTHS or (
+            container.format.name == "mp3" and not length_is_written
+        ):
+            promised = None
         self.promised_seconds = promised
 
     def check_complete(self) -> None:
@@ -200,9 +219,15 @@ def _open_plain(stream: BinaryIO) -> soundfile.SoundFile | None:
     try:
         # A file descriptor where there is one: libsndfile then reads by itself, without the interpreter lock.
         handle: Any = stream if isinstance(stream, io.BytesIO) else stream.fileno()
-        return soundfile.SoundFile(handle, closefd=False)
+        file = soundfile.SoundFile(handle, closefd=False)
     except (soundfile.LibsndfileError, TypeError):
         return None
+    if file.format == "MP3" or file.frames == 0:
+        # Its MP3 decoder complains on standard error, from inside the library, about every seek. A WAV file that was
+        # streamed and has zero for its length seems empty to libsndfile; FFmpeg plays it to its end.
+        file.close()
+        return None
+    return file
 
 
 @contextmanager
@@ -210,12 +235,15 @@ def _open_container(stream: BinaryIO) -> Iterator[av.container.InputContainer]:
     head = stream.read(64)
     stream.seek(0)
     try:
-        container = av.open(stream, mode="r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+        container = av.open(
+            stream, mode="r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace"
+        )
     except (av.error.FFmpegError, ValueError) as failure:
         if looks_like_media(head):
             raise _corrupt() from failure
         raise AudioError(
-            "not_audio", "The file is not a recording in a format we know. Send WAV, FLAC, MP3, M4A, Ogg or WebM."
+            "not_audio",
+            "The file is not a recording in a format we know. Send WAV, FLAC, MP3, M4A, Ogg or WebM.",
         ) from failure
     with container:
         yield container
@@ -223,7 +251,9 @@ def _open_container(stream: BinaryIO) -> Iterator[av.container.InputContainer]:
 
 def _check_rate(rate: int) -> None:
     if rate not in RATES:
-        raise AudioError("corrupt_audio", f"The header claims {rate} samples a second. Export the recording again.")
+        raise AudioError(
+            "corrupt_audio", f"The header claims {rate} samples a second. Export the recording again."
+        )
 
 
 def _slack(seconds: float) -> float:
@@ -235,4 +265,6 @@ def _truncated(what: str) -> AudioError:
 
 
 def _corrupt() -> AudioError:
-    return AudioError("corrupt_audio", "The recording is damaged and cannot be decoded. Export or copy it again.")
+    return AudioError(
+        "corrupt_audio", "The recording is damaged and cannot be decoded. Export or copy it again."
+    )

@@ -29,13 +29,13 @@ class MediaError(Exception):
 class AudioError(MediaError):
     """The recording itself is at fault; trying again cannot help.
 
-    Codes: `empty_file`, `not_audio`, `truncated_audio`, `corrupt_audio`, `too_short`, `no_speech`, `too_long`,
-    `too_many_channels`.
+    Codes: `unreadable_file`, `empty_file`, `not_audio`, `truncated_audio`, `corrupt_audio`, `too_short`, `no_speech`,
+    `too_long`, `too_many_channels`.
     """
 
 
 class ModelError(MediaError):
-    """The model's files are missing or do not belong together.
+    """The model's files are missing or do not belong together, or there is nowhere to run it.
 
-    Codes: `model_not_found`, `checkpoint_mismatch`.
+    Codes: `model_not_found`, `checkpoint_mismatch`, `device_not_found`.
     """

@@ -1,9 +1,10 @@
 """The face generator: from a point in face space to a 224x224 picture.
 
-Two parts. A *morphable face* (Vetter and Poggio, 1997) is linear: texture, and a displacement field that puts eyes,
-nose and mouth in their places, both a mean plus directions weighted by the latent. It gets the face right and leaves a
-haze where hair and outline differ from person to person, because outlines do not add up. A small convolutional
-*retoucher* then clears the haze and draws the hair, steered by the same latent so that both agree.
+Two parts. A *morphable face* (Vetter and Poggio, 1997) blends three things, each a mean plus directions weighted by the
+latent: a texture, a displacement field that puts eyes, nose and mouth in their places, and an outline. Blended pictures
+of heads are hazy, because hair here and background there add up to neither; so the outline is kept as a distance to the
+edge (a level set, Leventon et al., 2000), which blends into another crisp outline. A small convolutional *retoucher*
+then adds the detail that no blend has, steered by the same latent so that both agree.
 
 The texture has half the picture's size and the retoucher works on a quarter of it: the faces it learns from are
 hardly sharper than that, and a CPU is many times quicker this way.
@@ -11,11 +12,17 @@ hardly sharper than that, and a CPU is many times quicker this way.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from worker.ml.face_warp import warp
+
+OUTLINE_SOFTNESS = 1.0  # pixels of the texture over which hair fades into the white background
+ENLARGE = 2  # side of the picture over side of the texture
+FOLD = 4  # pixels along each side that the retoucher treats as one
 
 
 class MorphableFace(nn.Module):
@@ -23,24 +30,32 @@ class MorphableFace(nn.Module):
 
     Args:
         latent: length K of the latent.
-        size: side of the texture in pixels.
+        size: side of texture and outline in pixels.
         grid: control points of the displacement field along one side.
     """
 
     def __init__(self, latent: int, size: int, grid: int) -> None:
         super().__init__()
         self.size, self.grid = size, grid
-        # Buffers and not parameters: found by principal component analysis, never by gradient.
-        self.register_buffer("texture_mean", torch.zeros(3 * size * size))
-        self.register_buffer("texture_directions", torch.zeros(latent, 3 * size * size))
-        self.register_buffer("field_mean", torch.zeros(2 * grid * grid))
-        self.register_buffer("field_directions", torch.zeros(latent, 2 * grid * grid))
+        lengths = {"texture": 3 * size * size, "outline": size * size, "field": 2 * grid * grid}
+        for name, length in lengths.items():
+            # Buffers and not parameters: found by principal component analysis, never by gradient.
+            self.register_buffer(f"{name}_mean", torch.zeros(length))
+            self.register_buffer(f"{name}_directions", torch.zeros(latent, length))
 
-    def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        texture = self.get_buffer("texture_mean") + latent @ self.get_buffer("texture_directions")
-        field = self.get_buffer("field_mean") + latent @ self.get_buffer("field_directions")
-        texture = texture.view(-1, 3, self.size, self.size)
-        return warp(texture, field.view(-1, 2, self.grid, self.grid))
+    def _blend(self, name: str, latent: torch.Tensor) -> torch.Tensor:
+        return self.get_buffer(f"{name}_mean") + latent @ self.get_buffer(f"{name}_directions")
+
+    def forward(self, latent: torch.Tensor, enlarge: int = 1) -> torch.Tensor:
+        """Draw at `enlarge` times the texture's size; the outline stays crisp however large."""
+        texture = self._blend("texture", latent).view(-1, 3, self.size, self.size)
+        outline = self._blend("outline", latent).view(-1, 1, self.size, self.size)
+        both = torch.cat([texture, outline], dim=1)
+        if enlarge > 1:
+            both = F.interpolate(both, scale_factor=float(enlarge), mode="bicubic", align_corners=False)
+        both = warp(both, self._blend("field", latent).view(-1, 2, self.grid, self.grid))
+        covered = torch.sigmoid(both[:, 3:] / OUTLINE_SOFTNESS)
+        return both[:, :3].clamp(0, 1) * covered + (1 - covered)
 
 
 class Steered(nn.Module):
@@ -58,9 +73,9 @@ class Steered(nn.Module):
 
 
 class Retoucher(nn.Module):
-    """A small U-Net: a hazy face `[B, 3, S, S]` and its latent `[B, K]` -> a clear one `[B, 3, 2S, 2S]`.
+    """A small U-Net: a blended face `[B, 3, S, S]` and its latent `[B, K]` -> what to add to it, of the same shape.
 
-    It reads 2x2 pixels and paints 4x4 pixels at once, so that its largest grid is S / 2.
+    It reads and paints 4x4 pixels at once, so that its largest grid is S / 4.
 
     Args:
         latent: length K of the latent.
@@ -69,18 +84,18 @@ class Retoucher(nn.Module):
 
     def __init__(self, latent: int, channels: list[int]) -> None:
         super().__init__()
-        steps = list(zip(channels[:-1], channels[1:], strict=True))
-        self.enter = nn.Conv2d(3 * 2**2, channels[0], 3, padding=1)
+        steps = list(pairwise(channels))
+        self.enter = nn.Conv2d(3 * FOLD**2, channels[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(wide, deep, 4, stride=2, padding=1) for wide, deep in steps)
         self.middle = Steered(latent, channels[-1], channels[-1])
         self.up = nn.ModuleList(Steered(latent, deep, wide) for wide, deep in reversed(steps))
         self.leave = Steered(latent, channels[0], channels[0])
-        self.paint = nn.Conv2d(channels[0], 3 * 4**2, 3, padding=1)
+        self.paint = nn.Conv2d(channels[0], 3 * FOLD**2, 3, padding=1, bias=False)
         nn.init.zeros_(self.paint.weight)  # an untrained retoucher changes nothing
 
-    def forward(self, hazy: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+    def forward(self, blended: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         # Channels-last is half again as quick on a CPU.
-        folded = F.pixel_unshuffle(hazy * 2 - 1, 2).contiguous(memory_format=torch.channels_last)
+        folded = F.pixel_unshuffle(blended * 2 - 1, FOLD).contiguous(memory_format=torch.channels_last)
         grid = F.silu(self.enter(folded))
         passed = []
         for layer in self.down:
@@ -91,8 +106,7 @@ class Retoucher(nn.Module):
             # Convolve on the small grid, then enlarge: a quarter of the work of the other order.
             grid = F.interpolate(layer(grid, latent), scale_factor=2.0, mode="bilinear") + passed.pop()
         grid = grid + self.leave(grid, latent)
-        larger = F.interpolate(hazy, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return larger + F.pixel_shuffle(self.paint(grid), 4)
+        return F.pixel_shuffle(self.paint(grid), FOLD)
 
 
 class FaceGenerator(nn.Module):
@@ -102,14 +116,16 @@ class FaceGenerator(nn.Module):
         latent: length K of the latent.
         texture_size: side of the morphable face in pixels; the picture is twice that.
         field_grid: control points of its displacement field along one side.
-        channels: of the retoucher, on half of `texture_size` and after each halving.
+        channels: of the retoucher, on a quarter of the picture's size and after each halving.
     """
 
     def __init__(self, latent: int, texture_size: int, field_grid: int, channels: list[int]) -> None:
         super().__init__()
         self.morphable = MorphableFace(latent, texture_size, field_grid)
         self.retoucher = Retoucher(latent, channels)
-        self.image_size = 2 * texture_size
+        self.image_size = ENLARGE * texture_size
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        return self.retoucher(self.morphable(latent), latent)  # type: ignore[no-any-return]
+        blended: torch.Tensor = self.morphable(latent, ENLARGE)
+        detail: torch.Tensor = self.retoucher(blended, latent)
+        return blended + detail

@@ -65,7 +65,10 @@ def find_model(name_or_folder: str) -> Path:
     plain_name = name not in ("", ".", "..") and os.sep not in name
     if plain_name and (shipped / CONFIG_FILE).is_file():
         if revision and read_config(shipped).version != name_or_folder:
-            raise ModelError("model_not_found", f"There is no model {name_or_folder}; here is {read_config(shipped).version}.")
+            raise ModelError(
+                "model_not_found",
+                f"There is no model {name_or_folder}; here is {read_config(shipped).version}.",
+            )
         return shipped
     known = sorted(path.parent.name for path in MODELS_FOLDER.glob(f"*/{CONFIG_FILE}"))
     raise ModelError(
@@ -81,13 +84,19 @@ def read_config(folder: Path) -> ModelConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as failure:
-        raise ModelError("model_not_found", f"There is no {CONFIG_FILE} in {folder}. Is this a model folder?") from failure
+        raise ModelError(
+            "model_not_found", f"There is no {CONFIG_FILE} in {folder}. Is this a model folder?"
+        ) from failure
     except ValueError as failure:
-        raise ModelError("checkpoint_mismatch", f"{path} is not valid JSON. Copy the model folder again.") from failure
+        raise ModelError(
+            "checkpoint_mismatch", f"{path} is not valid JSON. Copy the model folder again."
+        ) from failure
     try:
         config = ModelConfig(**values)
     except TypeError as failure:
-        raise ModelError("checkpoint_mismatch", f"{path} does not describe a model of ours: {failure}.") from failure
+        raise ModelError(
+            "checkpoint_mismatch", f"{path} does not describe a model of ours: {failure}."
+        ) from failure
     if config.kind != KIND:
         raise ModelError("checkpoint_mismatch", f"{path} describes a {config.kind!r}, not a {KIND!r} model.")
     return config
@@ -112,10 +121,15 @@ def read_weights(folder: Path, config: ModelConfig) -> dict[str, torch.Tensor]:
     try:
         tensors = {name: tensor.float() for name, tensor in load_tensors(content).items()}
     except SafetensorError as failure:
-        raise ModelError("checkpoint_mismatch", f"{path} is not a safetensors file. Copy the model again.") from failure
+        raise ModelError(
+            "checkpoint_mismatch", f"{path} is not a safetensors file. Copy the model again."
+        ) from failure
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise ModelError("checkpoint_mismatch", f"{path} holds values that are not numbers, in {broken[0]}. Train it again.")
+        raise ModelError(
+            "checkpoint_mismatch",
+            f"{path} holds values that are not numbers, in {broken[0]}. Train it again.",
+        )
     return tensors
 
 
@@ -127,7 +141,9 @@ def write_model(folder: Path, config: ModelConfig, tensors: Mapping[str, torch.T
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = {
-        name: (tensor.detach().cpu().half() if name.endswith("_directions") else tensor.detach().cpu()).contiguous()
+        name: (
+            tensor.detach().cpu().half() if name.endswith("_directions") else tensor.detach().cpu()
+        ).contiguous()
         for name, tensor in sorted(tensors.items())
     }
     content = save_tensors(kept)

@@ -18,7 +18,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 SOFTWARE = "voicesketch"
-DESCRIPTION = "AI-generated guess of a face from a recording of a voice. Not a likeness and not evidence of identity."
+DESCRIPTION = (
+    "AI-generated guess of a face from a recording of a voice. Not a likeness and not evidence of identity."
+)
 SOURCE_TYPE = "trainedAlgorithmicMedia"
 SOURCE_TYPE_URI = f"http://cv.iptc.org/newscodes/digitalsourcetype/{SOURCE_TYPE}"
 XMP_KEY = "XML:com.adobe.xmp"
@@ -27,7 +29,15 @@ SPECTROGRAM_WIDTH, SPECTROGRAM_HEIGHT = 336, 112
 _RATE, _FFT, _LOW_HZ, _HIGH_HZ = 16_000, 512, 60.0, 7_600.0
 _RANGE_DB = 60.0  # what lies further below the loudest cell is background
 # From transparent-looking slate through teal to warm sand; even steps in lightness, legible on white and on black.
-_COLOUR_STOPS = ((30, 41, 59), (37, 66, 92), (38, 99, 118), (52, 136, 131), (110, 170, 132), (186, 197, 138), (246, 222, 170))
+_COLOUR_STOPS = (
+    (30, 41, 59),
+    (37, 66, 92),
+    (38, 99, 118),
+    (52, 136, 131),
+    (110, 170, 132),
+    (186, 197, 138),
+    (246, 222, 170),
+)
 
 
 def face_metadata(model_version: str, recording_sha256: str) -> dict[str, str]:
@@ -42,7 +52,12 @@ def face_png(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
         rgb: uint8 `[H, W, 3]`.
         metadata: further text entries, such as `face_metadata` makes.
     """
-    entries = {"Software": SOFTWARE, "Description": DESCRIPTION, "DigitalSourceType": SOURCE_TYPE_URI, **metadata}
+    entries = {
+        "Software": SOFTWARE,
+        "Description": DESCRIPTION,
+        "DigitalSourceType": SOURCE_TYPE_URI,
+        **metadata,
+    }
     info = PngInfo()
     for key, value in entries.items():
         info.add_itxt(key, value)

@@ -124,7 +124,9 @@ class SpeechToFace(nn.Module):
             uint8 RGB `[N, image_size, image_size, 3]`.
         """
         parts = [np.zeros((0, self.image_size, self.image_size, 3), dtype=np.uint8)]
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        exact = torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
         with torch.inference_mode(), exact:
             for start in range(0, len(waveforms), MOST_CLIPS_AT_ONCE):
                 parts.append(self.paint(self.listen(waveforms[start : start + MOST_CLIPS_AT_ONCE])))

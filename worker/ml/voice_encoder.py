@@ -38,5 +38,5 @@ def mean_per_clip(windows: torch.Tensor, counts: list[int]) -> torch.Tensor:
 
     A plain loop over clips: each clip's sum sees only its own rows, so batch mates cannot change its rounding.
     """
-    means = [part.mean(dim=0) for part in windows.split(counts)]
+    means = [part.mean(dim=0) for part in torch.split(windows, counts)]
     return F.normalize(torch.stack(means), dim=1)

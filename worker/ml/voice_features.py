@@ -96,14 +96,26 @@ class MelPower(torch.nn.Module):
         # Not part of the checkpoint: both are derived from the constants above.
         self.register_buffer("window", torch.hann_window(FRAME_SAMPLES), persistent=False)
         bank = torchaudio.functional.melscale_fbanks(
-            FRAME_SAMPLES // 2 + 1, 0.0, SAMPLE_RATE / 2, MEL_BANDS, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
+            FRAME_SAMPLES // 2 + 1,
+            0.0,
+            SAMPLE_RATE / 2,
+            MEL_BANDS,
+            SAMPLE_RATE,
+            norm="slaney",
+            mel_scale="slaney",
         )
         self.register_buffer("bank", bank, persistent=False)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         window, bank = self.get_buffer("window"), self.get_buffer("bank")
         spectrum = torch.stft(
-            windows, FRAME_SAMPLES, HOP_SAMPLES, window=window, center=True, pad_mode="constant", return_complex=True
+            windows,
+            FRAME_SAMPLES,
+            HOP_SAMPLES,
+            window=window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
         )
         power = spectrum[..., :WINDOW_FRAMES].abs().square()  # [N, FRAME_SAMPLES // 2 + 1, WINDOW_FRAMES]
         return torch.matmul(power.transpose(1, 2), bank)

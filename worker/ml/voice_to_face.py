@@ -36,4 +36,5 @@ class VoiceToFace(nn.Module):
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         centred = embedding - self.centre
         lean = torch.tanh(self.lean(centred))  # [B, 1]; -1 reads feminine, +1 masculine
-        return self.middle + lean * self.half_gap + self.spread(centred)
+        filled_in: torch.Tensor = self.spread(centred)
+        return self.middle + lean * self.half_gap + filled_in

@@ -40,6 +40,7 @@ def real_and_drawn_loss(real: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor
 def feature_distance(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> torch.Tensor:
     """Mean absolute difference of features, each level scaled by its own size."""
     levels = [
-        (mine - real.detach()).abs().mean() / real.detach().abs().mean() for mine, real in zip(ours, theirs, strict=True)
+        (mine - real.detach()).abs().mean() / real.detach().abs().mean()
+        for mine, real in zip(ours, theirs, strict=True)
     ]
     return torch.stack(levels).mean()

@@ -35,18 +35,20 @@ def align(pictures: torch.Tensor, watch: Callable[[int, float], None]) -> torch.
     """
     size = pictures.shape[-1]
     features = _local_contrast(pictures)
-    focus = focus(size)
+    place = focus(size)
     fields = torch.zeros(len(pictures), 2, GRID, GRID, requires_grad=True)
     step = 0
-    for blur, steps in LEVELS:
-        blurred = _blur(features, blur)
+    for radius, steps in LEVELS:
+        blurred = blur(features, radius)
         optimiser = torch.optim.Adam([fields], STEP)
         for _ in range(steps):
             aligned = warp(blurred, fields)
             mean = aligned.detach().mean(dim=0, keepdim=True)
             mean = (mean + mean.flip(-1)) / 2  # the mean face is symmetric, whoever was filmed from the left
             # Robust: hair or a beard that the mean lacks must not pull the field.
-            error = (F.smooth_l1_loss(aligned, mean.expand_as(aligned), reduction="none", beta=0.5) * focus).mean()
+            error = (
+                F.smooth_l1_loss(aligned, mean.expand_as(aligned), reduction="none", beta=0.5) * place
+            ).mean()
             bend = fields.diff(dim=-1).square().mean() + fields.diff(dim=-2).square().mean()
             loss = error + SMOOTHNESS * bend + SMALLNESS * fields.square().mean()
             optimiser.zero_grad(set_to_none=True)
@@ -62,8 +64,8 @@ def align(pictures: torch.Tensor, watch: Callable[[int, float], None]) -> torch.
 def _local_contrast(pictures: torch.Tensor) -> torch.Tensor:
     """Brightness relative to the neighbourhood, so that skin tone and light do not matter. -> `[N, 1, S, S]`."""
     grey = pictures.mean(dim=1, keepdim=True)
-    level = _blur(grey, 8.0)
-    contrast = (_blur((grey - level).square(), 8.0) + 0.03**2).sqrt()
+    level = blur(grey, 8.0)
+    contrast = (blur((grey - level).square(), 8.0) + 0.03**2).sqrt()
     return (grey - level) / contrast
 
 
@@ -74,7 +76,7 @@ def focus(size: int) -> torch.Tensor:
     return torch.exp(-(((columns / 0.55) ** 2 + ((rows - 0.08) / 0.65) ** 2) ** 2))[None, None]
 
 
-def _blur(pictures: torch.Tensor, radius: float) -> torch.Tensor:
+def blur(pictures: torch.Tensor, radius: float) -> torch.Tensor:
     """Gaussian blur of `[N, 1, S, S]` with a standard deviation in pixels."""
     reach = int(3 * radius)
     taps = torch.exp(-((torch.arange(-reach, reach + 1) / radius) ** 2) / 2)
@@ -82,5 +84,3 @@ def _blur(pictures: torch.Tensor, radius: float) -> torch.Tensor:
     wide = F.pad(pictures, (reach, reach, 0, 0), mode="replicate")
     tall = F.pad(F.conv2d(wide, taps[None, None, None, :]), (0, 0, reach, reach), mode="replicate")
     return F.conv2d(tall, taps[None, None, :, None])
-
-

@@ -1,8 +1,8 @@
 """Face space: the directions in which faces vary, in shape and in texture.
 
-After alignment (`face_alignment.py`) a face is a texture and a displacement field. Both are put side by side, the
-field scaled so that shape and texture matter in a fixed proportion, and principal components are taken. A point in
-face space (a latent) holds K numbers with unit spread over the training faces. A linear space has two virtues here: a
+After alignment (`face_alignment.py`) a face is a texture, an outline (`outlines.py`) and a displacement field. They are
+put side by side, scaled so that each matters in a fixed proportion, and principal components are taken. A point in face
+space (a latent) holds K numbers with unit spread over the training faces. A linear space has two virtues here: a
 linear map from voices can reach it, and 'vary as much as real faces' has an exact meaning.
 """
 
@@ -15,10 +15,12 @@ import numpy.typing as npt
 import torch
 
 from worker.ml.default_model.face_alignment import focus
+from worker.ml.default_model.outlines import fill_background, outline_distance
 from worker.ml.face_generator import MorphableFace
 from worker.ml.face_warp import inverse_field, warp
 
-SHAPE_SHARE = 0.7  # total variance of shape relative to that of texture
+# Total variance of each part relative to that of texture: decides which directions are kept.
+SHARES = {"texture": 1.0, "outline": 0.5, "field": 0.7}
 OUTSIDE_WEIGHT = 0.5  # how much hair, shoulders and background count beside the face itself
 
 Floats = npt.NDArray[np.float32]
@@ -53,11 +55,17 @@ def find_face_space(pictures: torch.Tensor, fields: torch.Tensor, latent: int) -
     size, grid = pictures.shape[-1], fields.shape[-1]
     aligned, back = warp(pictures, fields), inverse_field(fields)
     turned = back.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
+    distance = outline_distance(aligned)
+    filled = fill_background(aligned, distance)
     weight = OUTSIDE_WEIGHT + (1 - OUTSIDE_WEIGHT) * focus(size)
-    texture = torch.cat([aligned * weight, aligned.flip(-1) * weight]).flatten(1).numpy()
-    shape = torch.cat([back, turned]).flatten(1).numpy()
-    scale = float(np.sqrt(SHAPE_SHARE * texture.var(axis=0).sum() / shape.var(axis=0).sum()))
-    joined = np.concatenate([texture, shape * scale], axis=1).astype(np.float64)
+    parts = {
+        "texture": torch.cat([filled * weight, filled.flip(-1) * weight]).flatten(1).numpy(),
+        "outline": torch.cat([distance, distance.flip(-1)]).flatten(1).numpy(),
+        "field": torch.cat([back, turned]).flatten(1).numpy(),
+    }
+    amount = {name: float(part.var(axis=0).sum()) for name, part in parts.items()}
+    scale = {name: float(np.sqrt(SHARES[name] * amount["texture"] / amount[name])) for name in parts}
+    joined = np.concatenate([part * scale[name] for name, part in parts.items()], axis=1).astype(np.float64)
     mean = joined.mean(axis=0)
     joined -= mean
     # Through the N x N Gram matrix: there are far fewer faces than pixels.
@@ -66,15 +74,17 @@ def find_face_space(pictures: torch.Tensor, fields: torch.Tensor, latent: int) -
     latents = vectors[:, top] * np.sqrt(len(joined))  # unit spread
     directions = latents.T @ joined / len(joined)  # one standard deviation along each
 
-    pixels = 3 * size * size
-    unweight = 1 / weight.expand(1, 3, size, size).flatten().numpy()
     morphable = MorphableFace(latent, size, grid)
-    buffers = {
-        "texture_mean": mean[:pixels] * unweight,
-        "texture_directions": directions[:, :pixels] * unweight,
-        "field_mean": mean[pixels:] / scale,
-        "field_directions": directions[:, pixels:] / scale,
-    }
-    morphable.load_state_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in buffers.items()})
+    buffers: dict[str, torch.Tensor] = {}
+    start = 0
+    for name, part in parts.items():
+        columns = slice(start, start + part.shape[1])
+        start += part.shape[1]
+        undo = np.full(part.shape[1], 1 / scale[name])
+        if name == "texture":
+            undo = undo / weight.expand(1, 3, size, size).flatten().numpy()
+        buffers[f"{name}_mean"] = torch.tensor(mean[columns] * undo, dtype=torch.float32)
+        buffers[f"{name}_directions"] = torch.tensor(directions[:, columns] * undo, dtype=torch.float32)
+    morphable.load_state_dict(buffers)
     half = len(pictures)
     return FaceSpace(morphable, latents[:half].astype(np.float32), latents[half:].astype(np.float32))

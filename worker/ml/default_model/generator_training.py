@@ -18,9 +18,9 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from worker.ml.default_model.face_alignment import focus
 from worker.ml.default_model.critic import Critic, feature_distance, real_and_drawn_loss
-from worker.ml.face_generator import FaceGenerator
+from worker.ml.default_model.face_alignment import focus
+from worker.ml.face_generator import ENLARGE, FaceGenerator
 
 # Called after every step with the step, the averaged generator and the losses to show.
 Watcher = Callable[[int, FaceGenerator, dict[str, float]], None]
@@ -30,15 +30,15 @@ Watcher = Callable[[int, FaceGenerator, dict[str, float]], None]
 class GeneratorSettings:
     """Attributes: steps in all; steps before the critic joins; faces and voice latents per step; learning rates."""
 
-    steps: int = 1400
-    quiet_steps: int = 200
+    steps: int = 900
+    quiet_steps: int = 60
     batch: int = 16
     rate: float = 1e-3
     critic_rate: float = 6e-4
     latent_noise: float = 0.1
-    average: float = 0.995
-    critic_weight: float = 0.05
-    feature_weight: float = 0.5
+    average: float = 0.99
+    critic_weight: float = 0.15
+    feature_weight: float = 1.0
     faithful_weight: float = 3.0
 
 
@@ -121,7 +121,7 @@ def pixel_distance(drawn: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
 def middle_change(generator: FaceGenerator, drawn: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
     """How far retouching moved the coarse colours of the face itself. `[B, 3, S, S]`, `[B, K]` -> a scalar."""
     with torch.no_grad():
-        before = F.avg_pool2d(generator.morphable(latents), 2)
+        before = F.avg_pool2d(generator.morphable(latents, ENLARGE), 4)
     after = F.avg_pool2d(drawn, 4)
     return ((after - before).abs() * focus(after.shape[-1])).mean()
 
@@ -140,7 +140,9 @@ def _draw_batch(
     """Real faces `[B, 3, S, S]`, and latents `[2B, K]`: theirs, then those of voices."""
     chosen = chance.choice(len(data.faces), settings.batch, p=data.weights / data.weights.sum())
     flipped = chance.random(settings.batch) < 0.5
-    faces = np.stack([data.faces[i][:, ::-1] if flip else data.faces[i] for i, flip in zip(chosen, flipped, strict=True)])
+    faces = np.stack(
+        [data.faces[i][:, ::-1] if flip else data.faces[i] for i, flip in zip(chosen, flipped, strict=True)]
+    )
     latents = np.where(flipped[:, None], data.mirrored[chosen], data.latents[chosen])
     latents = latents + settings.latent_noise * chance.standard_normal(latents.shape)
     # Between two voices lies a third: mixing keeps the critic from learning the few hundred by heart.
@@ -151,7 +153,9 @@ def _draw_batch(
     return real, torch.from_numpy(np.concatenate([latents, voices]).astype(np.float32))
 
 
-def _teach_critic(critic: Critic, judge: torch.optim.Optimizer, real: torch.Tensor, drawn: torch.Tensor) -> float:
+def _teach_critic(
+    critic: Critic, judge: torch.optim.Optimizer, real: torch.Tensor, drawn: torch.Tensor
+) -> float:
     patch_real, whole_real, _ = critic(real)
     patch_drawn, whole_drawn, _ = critic(drawn)
     loss = real_and_drawn_loss(patch_real, patch_drawn) + real_and_drawn_loss(whole_real, whole_drawn)

@@ -70,7 +70,9 @@ def fit(
     unit = np.sqrt(np.mean(np.sum((embeddings - centre) ** 2, axis=1)))
     voices: Floats = (embeddings - centre) / unit
     label = np.where(masculine, 1.0, -1.0)
-    means = {side: np.average(latents[label == side], axis=0, weights=weights[label == side]) for side in (-1, 1)}
+    means = {
+        side: np.average(latents[label == side], axis=0, weights=weights[label == side]) for side in (-1, 1)
+    }
     middle, half_gap = (means[1] + means[-1]) / 2, (means[1] - means[-1]) / 2
     residual: Floats = latents - middle - label[:, None] * half_gap
 
@@ -80,7 +82,9 @@ def fit(
     for part in range(settings.folds):
         rest = fold != part
         heard_not[~rest] = voices[~rest] @ _ridge(voices[rest], residual[rest], weights[rest], settings.ridge)
-        lean_not[~rest] = voices[~rest] @ _ridge(voices[rest], label[rest], weights[rest], settings.lean_ridge)
+        lean_not[~rest] = voices[~rest] @ _ridge(
+            voices[rest], label[rest], weights[rest], settings.lean_ridge
+        )
     stretch = _transport(_covariance(heard_not, weights), _covariance(residual, weights), settings.floor)
     stretch = (1 - settings.fill) * np.eye(len(middle)) + settings.fill * stretch
 
@@ -97,7 +101,9 @@ def fit(
 def _ridge(inputs: Floats, targets: Floats, weights: Floats, penalty: float) -> Floats:
     """Weighted ridge regression without intercept. `[N, E]`, `[N]` or `[N, K]` -> `[E]` or `[E, K]`."""
     weighted = inputs * weights[:, None]
-    return np.asarray(np.linalg.solve(inputs.T @ weighted + penalty * np.eye(inputs.shape[1]), weighted.T @ targets))
+    return np.asarray(
+        np.linalg.solve(inputs.T @ weighted + penalty * np.eye(inputs.shape[1]), weighted.T @ targets)
+    )
 
 
 def _covariance(points: Floats, weights: Floats) -> Floats:

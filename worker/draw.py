@@ -1,0 +1,273 @@
+"""Faces from recordings on this machine, with no servers: `python -m worker.draw PATH... --out DIR`.
+
+The same row of parts as the queue's worker, with the same names, tables and pictures: decoding and encoding run in
+threads while the network draws. Torch is loaded while the first recordings are being decoded already, so that the
+first face is there within seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.downloads import CONTACT_SHEET, RESULTS, SHEET_TILES, prepare_folder
+from core.errors import InvalidRequest
+from core.exports import RESERVED, Result, csv_lines
+from core.intake import take_in_paths
+from core.manifest import Line
+from core.names import FileNames
+from core.progress import Progress, Silent, make_progress
+from worker.ml.errors import AudioError, ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from core.contact_sheet import Tile
+    from worker.ml.audio import Clip
+    from worker.ml.speech_to_face import SpeechToFace
+
+    Face = npt.NDArray[np.uint8]
+
+ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+BATCH = 16  # recordings drawn together: more is no quicker on a CPU and would keep the first face waiting
+AHEAD = 4 * BATCH  # recordings decoded and waiting; bounds memory
+HASH_AT_ONCE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording after decoding: its clip, or why there is none."""
+
+    line: Line
+    sha256: str
+    clip: Clip | None
+    error: AudioError | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A recording after drawing, with what the contact sheet shows of it."""
+
+    result: Result
+    spectrogram: bytes | None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code (docs/command_line.md)."""
+    options = _parser().parse_args(arguments)
+    try:
+        lines = take_in_paths([Path(path) for path in options.paths]).lines
+        prepare_folder(options.out)
+        progress = Silent() if options.json else make_progress()
+        with progress:
+            outcomes, version = draw_all(lines, options.out, options.model, options.device, progress)
+    except InvalidRequest as error:
+        return _refuse(error.message)
+    except ModelError as error:
+        return _refuse(error.message)
+    except OSError as error:
+        return _refuse(f"{options.out} cannot be written: {error.strerror or error}.")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    _finish(outcomes, options.out, version, as_json=options.json)
+    return SOME_FAILED if any(not outcome.result.face for outcome in outcomes) else ALL_DONE
+
+
+def draw_all(
+    lines: Sequence[Line], out: Path, model_name: str, device: str, progress: Progress
+) -> tuple[list[Outcome], str]:
+    """Draw every recording into `out`. Returns the outcomes in the order of `lines`, and the model's version."""
+    from worker.ml.model_files import find_model
+
+    folder = find_model(model_name)  # a wrong name should be told at once, and not after torch has loaded
+    names = _face_names(lines)
+    outcomes: list[Future[Outcome]] = []
+    threads = max(2, min(8, os.cpu_count() or 2))
+    with (
+        ThreadPoolExecutor(threads, thread_name_prefix="decode") as decoders,
+        ThreadPoolExecutor(threads, thread_name_prefix="encode") as encoders,
+    ):
+        try:
+            heard = _hear_ahead(lines, decoders)
+            network = _load(folder, device)
+            for batch in _batches(heard):
+                for one, face, seconds in _draw_batch(network, batch):
+                    name = names[len(outcomes)]
+                    outcomes.append(encoders.submit(_keep, one, face, seconds, out / name, network.version))
+                progress.step("drawing", len(outcomes), len(lines))
+            return [outcome.result() for outcome in outcomes], network.version
+        except BaseException:
+            decoders.shutdown(wait=False, cancel_futures=True)
+            encoders.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="voicesketch draw", description="Draw a plausible face for each recording."
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="recordings, folders of them, or manifests")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the faces go")
+    parser.add_argument(
+        "--model", default="default", help="a model that ships with us (NAME[@VERSION]), or a folder"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON, and nothing else")
+    return parser
+
+
+def _face_names(lines: Sequence[Line]) -> list[str]:
+    """File names of the faces, as the queue's downloads give them."""
+    names = FileNames()
+    for reserved in RESERVED:
+        names.take(reserved, ".png")
+    return [names.take(line.name, ".png") for line in lines]
+
+
+def _load(folder: Path, device: str) -> SpeechToFace:
+    from worker.ml.speech_to_face import SpeechToFace  # torch: over a second
+
+    return SpeechToFace.from_pretrained(folder, device)
+
+
+def _hear(line: Line) -> Heard:
+    """Hash and decode one recording."""
+    from worker.ml.audio import decode
+
+    began = time.monotonic()
+    digest = hashlib.sha256()
+    try:
+        with line.path.open("rb") as file:
+            while piece := file.read(HASH_AT_ONCE):
+                digest.update(piece)
+        clip = decode(line.path)
+    except AudioError as error:
+        return Heard(line, digest.hexdigest(), None, error, time.monotonic() - began)
+    except OSError as failure:
+        reason = failure.strerror or str(failure)
+        unreadable = AudioError(
+            "unreadable_file", f"The file cannot be read ({reason}). Check its path and rights."
+        )
+        return Heard(line, "", None, unreadable, time.monotonic() - began)
+    return Heard(line, digest.hexdigest(), clip, None, time.monotonic() - began)
+
+
+def _hear_ahead(lines: Sequence[Line], decoders: ThreadPoolExecutor) -> Iterator[Heard]:
+    """Decode in threads, in order, never more than `AHEAD` recordings ahead of who asks. Begins at once."""
+    remaining = iter(lines)
+    waiting: deque[Future[Heard]] = deque()
+
+    def fill() -> None:
+        while len(waiting) < AHEAD and (line := next(remaining, None)) is not None:
+            waiting.append(decoders.submit(_hear, line))
+
+    def results() -> Iterator[Heard]:
+        while waiting:
+            yield waiting.popleft().result()
+            fill()
+
+    fill()
+    return results()
+
+
+def _batches(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
+    batch: list[Heard] = []
+    for one in heard:
+        batch.append(one)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _draw_batch(network: SpeechToFace, batch: list[Heard]) -> Iterator[tuple[Heard, Face | None, float]]:
+    """Each recording with its face, uint8 `[H, W, 3]` or None, and its share of the drawing time."""
+    began = time.monotonic()
+    waveforms = [one.clip.waveform for one in batch if one.clip is not None]
+    faces = iter(network.draw(waveforms))
+    share = (time.monotonic() - began) / max(1, len(waveforms))
+    for one in batch:
+        yield (one, None, 0.0) if one.clip is None else (one, next(faces), share)
+
+
+def _keep(heard: Heard, face: Face | None, seconds: float, path: Path, version: str) -> Outcome:
+    """Encode and write one face."""
+    from worker.ml.pictures import face_metadata, face_png, spectrogram_png
+
+    key, name = heard.line.key, heard.line.name
+    if heard.clip is None or face is None:
+        error = heard.error or AudioError("not_audio", "The recording could not be decoded.")
+        return Outcome(
+            Result(name, key, "failed", error.code, error.message, version, heard.seconds, ""), None
+        )
+    began = time.monotonic()
+    png = face_png(face, face_metadata(version, heard.sha256))
+    unfinished = path.with_name(f".{os.getpid()}.part-{path.name}")
+    unfinished.write_bytes(png)
+    unfinished.replace(path)
+    spectrogram = spectrogram_png(heard.clip.waveform)
+    spent = heard.seconds + seconds + time.monotonic() - began
+    return Outcome(Result(name, key, "done", "", "", version, spent, path.name), spectrogram)
+
+
+def _finish(outcomes: list[Outcome], out: Path, version: str, *, as_json: bool) -> None:
+    """Write the table and the contact sheet, and say how it went."""
+    from core.contact_sheet import contact_sheet
+
+    results = [outcome.result for outcome in outcomes]
+    (out / RESULTS).write_text("".join(csv_lines(results)), encoding="utf-8", newline="")
+    shown = outcomes[:SHEET_TILES]
+    count = f"{len(outcomes):,} recording{'s' if len(outcomes) != 1 else ''}"
+    title = count if len(shown) == len(outcomes) else f"the first {len(shown)} of {count}"
+    contact_sheet([_tile(outcome, out) for outcome in shown], f"{title}, drawn by {version}").save(
+        out / CONTACT_SHEET
+    )
+    failed = [result for result in results if not result.face]
+    if as_json:
+        errors = [{"key": one.key, "code": one.error_code, "message": one.error_message} for one in failed]
+        summary: dict[str, object] = {
+            "state": "completed_with_errors" if failed else "completed",
+            "model_version": version,
+        }
+        summary |= {
+            "total": len(results),
+            "done": len(results) - len(failed),
+            "failed": len(failed),
+            "errors": errors,
+        }
+        summary |= {"out": str(out), "results": str(out / RESULTS), "contact_sheet": str(out / CONTACT_SHEET)}
+        print(json.dumps(summary, indent=2))  # noqa: T201
+        return
+    for result in failed:
+        print(f"{result.key}: {result.error_code}: {result.error_message}", file=sys.stderr)  # noqa: T201
+    print(f"{len(results) - len(failed)} of {count} drawn: {out}")  # noqa: T201
+
+
+def _tile(outcome: Outcome, out: Path) -> Tile:
+    from core.contact_sheet import Tile
+
+    result = outcome.result
+    face = (out / result.face).read_bytes() if result.face else None
+    return Tile(result.recording, face, outcome.spectrogram, result.error_code or None)
+
+
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)  # noqa: T201
+    return WRONG_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
