@@ -98,7 +98,7 @@ def start_valkey(folder: Path) -> Broker:
 
 
 def start_seaweed(folder: Path) -> ObjectStore:
-    chosen = ports.choose(seaweed.PORTS, suits=seaweed.suits)
+    chosen = ports.choose(seaweed.PORTS, suits=seaweed.suits, beside=seaweed.BESIDE)
     program = seaweed.program(
         folder,
         folder / "seaweedfs.log",
