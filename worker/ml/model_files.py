@@ -136,7 +136,7 @@ def read_weights(folder: Path, config: ModelConfig) -> dict[str, torch.Tensor]:
 def write_model(folder: Path, config: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> ModelConfig:
     """Save a model; the configuration comes last, so that an interrupted save is never mistaken for a model.
 
-    The directions of the morphable face are kept in half precision: they make up most of the file, and the rounding
+    The directions of the face generator are kept in half precision: they make up most of the file, and the rounding
     is a hundredth of a grey level.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ XMP_KEY = "XML:com.adobe.xmp"
 
 SPECTROGRAM_WIDTH, SPECTROGRAM_HEIGHT = 336, 112
 _RATE, _FFT, _LOW_HZ, _HIGH_HZ = 16_000, 512, 60.0, 7_600.0
+_SHADES = 40  # no banding to be seen, and a file a tenth smaller than with 64
 _RANGE_DB = 60.0  # what lies further below the loudest cell is background
 # From transparent-looking slate through teal to warm sand; even steps in lightness, legible on white and on black.
 _COLOUR_STOPS = (
@@ -85,7 +86,7 @@ def spectrogram_png(waveform: npt.NDArray[np.float32]) -> bytes:
     level = 10 * np.log10(power @ _mel_bank() + 1e-10)  # [columns, rows]
     loudest = float(level.max())
     shade = np.clip((level - loudest) / _RANGE_DB + 1, 0, 1)
-    picture = Image.fromarray(np.ascontiguousarray((shade * 63).round().astype(np.uint8).T[::-1]), mode="P")
+    picture = Image.fromarray(np.ascontiguousarray((shade * (_SHADES - 1)).round().astype(np.uint8).T[::-1]), mode="P")
     picture.putpalette(_palette())
     return _encode(picture, PngInfo(), level=6)
 
@@ -128,8 +129,8 @@ def _mel_bank() -> npt.NDArray[np.float32]:
 
 @cache
 def _palette() -> bytes:
-    """64 colours, red, green and blue each a byte."""
+    """`_SHADES` colours, red, green and blue each a byte."""
     stops = np.asarray(_COLOUR_STOPS, dtype=np.float64)
-    at = np.linspace(0, len(stops) - 1, 64)
+    at = np.linspace(0, len(stops) - 1, _SHADES)
     channels = [np.interp(at, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8).tobytes()

@@ -1,1 +1,1 @@
-"""How the default model was made: the pairs it learned from, face space, voice regression, generator training."""
+"""How the default model was made: the pairs it learned from, alignment, face space, voice regression."""

@@ -16,7 +16,7 @@ import torch
 
 from worker.ml.default_model.face_alignment import focus
 from worker.ml.default_model.outlines import fill_background, outline_distance
-from worker.ml.face_generator import MorphableFace
+from worker.ml.face_generator import FaceGenerator
 from worker.ml.face_warp import inverse_field, warp
 
 # Total variance of each part relative to that of texture: decides which directions are kept.
@@ -31,12 +31,12 @@ class FaceSpace:
     """The training faces in their own space.
 
     Attributes:
-        morphable: draws latents (without retouching).
+        generator: draws latents.
         latents: of the faces `[N, K]`.
         mirrored: of their mirror images `[N, K]`.
     """
 
-    morphable: MorphableFace
+    generator: FaceGenerator
     latents: Floats
     mirrored: Floats
 
@@ -74,7 +74,7 @@ def find_face_space(pictures: torch.Tensor, fields: torch.Tensor, latent: int) -
     latents = vectors[:, top] * np.sqrt(len(joined))  # unit spread
     directions = latents.T @ joined / len(joined)  # one standard deviation along each
 
-    morphable = MorphableFace(latent, size, grid)
+    generator = FaceGenerator(latent, size, grid)
     buffers: dict[str, torch.Tensor] = {}
     start = 0
     for name, part in parts.items():
@@ -85,6 +85,6 @@ def find_face_space(pictures: torch.Tensor, fields: torch.Tensor, latent: int) -
             undo = undo / weight.expand(1, 3, size, size).flatten().numpy()
         buffers[f"{name}_mean"] = torch.tensor(mean[columns] * undo, dtype=torch.float32)
         buffers[f"{name}_directions"] = torch.tensor(directions[:, columns] * undo, dtype=torch.float32)
-    morphable.load_state_dict(buffers)
+    generator.load_state_dict(buffers)
     half = len(pictures)
-    return FaceSpace(morphable, latents[:half].astype(np.float32), latents[half:].astype(np.float32))
+    return FaceSpace(generator, latents[:half].astype(np.float32), latents[half:].astype(np.float32))

@@ -28,6 +28,7 @@ class RegressionSettings:
         ridge: penalty of the regression, in units of one clip's squared (unit-mean) embedding.
         lean_ridge: the same for the feminine/masculine score.
         lean_gain: how steeply the lean saturates.
+        lean_reach: how far it goes, in units of the distance between the average faces of men and women.
         fill: 0 keeps regression's own spread, 1 gives that of real faces.
         floor: smallest predicted standard deviation that is believed; caps how far noise can be amplified.
         folds: parts for the out-of-fold predictions.
@@ -35,18 +36,11 @@ class RegressionSettings:
 
     ridge: float = 30.0
     lean_ridge: float = 3.0
-    lean_gain: float = 3.0
+    lean_gain: float = 6.0
+    lean_reach: float = 1.2
     fill: float = 0.8
     floor: float = 0.03
     folds: int = 10
-
-
-@dataclass(frozen=True)
-class FittedRegression:
-    """The fitted head, and the latents it would give the training voices had it not heard them, `[N, K]`."""
-
-    head: VoiceToFace
-    unheard_latents: npt.NDArray[np.float32]
 
 
 def fit(
@@ -56,7 +50,7 @@ def fit(
     weights: npt.NDArray[np.float64],
     seed: int,
     settings: RegressionSettings,
-) -> FittedRegression:
+) -> VoiceToFace:
     """Fit the head.
 
     Args:
@@ -78,13 +72,9 @@ def fit(
 
     fold = np.random.default_rng(seed).permutation(len(voices)) % settings.folds
     heard_not = np.zeros_like(residual)
-    lean_not = np.zeros(len(voices))
     for part in range(settings.folds):
         rest = fold != part
         heard_not[~rest] = voices[~rest] @ _ridge(voices[rest], residual[rest], weights[rest], settings.ridge)
-        lean_not[~rest] = voices[~rest] @ _ridge(
-            voices[rest], label[rest], weights[rest], settings.lean_ridge
-        )
     stretch = _transport(_covariance(heard_not, weights), _covariance(residual, weights), settings.floor)
     stretch = (1 - settings.fill) * np.eye(len(middle)) + settings.fill * stretch
 
@@ -92,10 +82,9 @@ def fit(
     lean = _ridge(voices, label, weights, settings.lean_ridge) * settings.lean_gain / unit
     head = VoiceToFace(embeddings.shape[1], latents.shape[1])
     values = {"centre": centre, "lean.weight": lean[None], "lean.bias": np.zeros(1), "middle": middle}
-    values |= {"half_gap": half_gap, "spread.weight": spread.T}
+    values |= {"half_gap": half_gap * settings.lean_reach, "spread.weight": spread.T}
     head.load_state_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()})
-    unheard = middle + np.tanh(settings.lean_gain * lean_not)[:, None] * half_gap + heard_not @ stretch
-    return FittedRegression(head, unheard.astype(np.float32))
+    return head
 
 
 def _ridge(inputs: Floats, targets: Floats, weights: Floats, penalty: float) -> Floats:
