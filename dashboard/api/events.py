@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from flask import Response, request, stream_with_context
+from flask import Flask, Response, current_app, request
 
 from core.database import Database
 from core.queries import changed_items, get_job, last_transition_id
@@ -62,21 +62,23 @@ def stream(path: JobPath, query: EventsQuery) -> Response:
         return problem(
             503, "too_many_streams", "Too many pages watch at the moment; ask for the job instead."
         )
-    response = Response(
-        stream_with_context(_events(database, user, job.id, seen)), mimetype="text/event-stream"
-    )
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    response = Response(_events(app, database, user, job.id, seen), mimetype="text/event-stream")
     response.call_on_close(_places.release)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
     return response
 
 
-def _events(database: Database, user: User, job_id: str, since: int | None) -> Iterator[str]:
+def _events(app: Flask, database: Database, user: User, job_id: str, since: int | None) -> Iterator[str]:
     started = quiet_since = time.monotonic()
     seen = -1 if since is None else since
     yield "retry: 2000\n\n"
     while time.monotonic() - started < LONGEST_SECONDS:
-        news, seen, is_over = _news(database, user, job_id, seen, with_items=since is not None or seen >= 0)
+        with app.app_context():
+            news, seen, is_over = _news(
+                database, user, job_id, seen, with_items=since is not None or seen >= 0
+            )
         if news:
             quiet_since = time.monotonic()
             yield news

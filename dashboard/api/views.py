@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import url_for
+from typing import Any
+
+from flask import current_app
 from sqlalchemy.orm import Session
 
 from core.queries import ItemRow, errors_by_code, eta_seconds, model_label
@@ -74,15 +76,20 @@ def item_view(job_id: str, row: ItemRow, face_name: str | None) -> ItemView:
 
 
 def _item_url(endpoint: str, job_id: str, item_id: int) -> str:
-    return url_for(endpoint, job_id=job_id, item_id=item_id)
+    return _path(endpoint, job_id=job_id, item_id=item_id)
 
 
 def _links(job_id: str) -> JobLinks:
     return JobLinks(
-        self=url_for("jobs.show", job_id=job_id),
-        html=url_for("job_page.show", job_id=job_id),
-        items=url_for("items.page", job_id=job_id),
-        events=url_for("events.stream", job_id=job_id),
-        results=url_for("results.as_csv", job_id=job_id),
-        faces=url_for("results.as_zip", job_id=job_id),
+        self=_path("jobs.show", job_id=job_id),
+        html=_path("job_page.show", job_id=job_id),
+        items=_path("items.page", job_id=job_id),
+        events=_path("events.stream", job_id=job_id),
+        results=_path("results.as_csv", job_id=job_id),
+        faces=_path("results.as_zip", job_id=job_id),
     )
+
+
+def _path(endpoint: str, **values: Any) -> str:
+    # `url_for` wants a request, and a live stream writes long after its request was handled.
+    return current_app.url_map.bind("").build(endpoint, values)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.test import TestResponse
 
@@ -24,6 +25,13 @@ from tests.fakes import FakeWorker
 from tests.servers import ObjectStore
 
 SOUND = b"fLaC" + bytes(range(256)) * 8
+
+
+class Client(FlaskClient):
+    """Reads and closes every answer, as a server does, unless asked to leave it open."""
+
+    def open(self, *args: Any, buffered: bool = True, **kwargs: Any) -> TestResponse:
+        return super().open(*args, buffered=buffered, **kwargs)
 
 
 @dataclass
@@ -95,6 +103,7 @@ class Place:
         link = self.link(name, role)
         browser.get(link)
         assert browser.post(link).status_code == 303
+        browser.get("/jobs")  # the token of the new session
         return browser
 
     def worker(self, **extra: Any) -> FakeWorker:
@@ -123,6 +132,7 @@ class Browser:
 def make_place(settings: Settings) -> Place:
     """An app over an empty ledger and an empty bucket, with one model to ask for."""
     app = create_app(settings)
+    app.test_client_class = Client
     with app.app_context():
         here = services()
     here.store.ensure_bucket()

@@ -1,0 +1,120 @@
+"""Items, their pictures, and their recordings."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tests.dashboard.conftest import SOUND, Place
+from tests.fakes import face_picture
+
+
+def test_items_come_in_the_order_of_submission_page_by_page(place: Place) -> None:
+    ada = place.script()
+    job_id = ada.job(5)
+    place.worker().step(size=2)
+    seen, after = [], ""
+    while True:
+        page = ada.get(f"/api/v1/jobs/{job_id}/items?limit=2{after}").json
+        seen += page["data"]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert [item["key"] for item in seen] == [f"line {n}" for n in range(5)]
+    assert [item["state"] for item in seen] == ["done", "done", "pending", "pending", "pending"]
+    assert [item["face_name"] for item in seen] == ["voice 0.png", "voice 1.png", None, None, None]
+    assert seen[2]["face_url"] is None
+    assert len(ada.get(f"/api/v1/jobs/{job_id}/items?state=done").json["data"]) == 2
+
+
+def test_faces_of_equal_names_are_told_apart_on_every_page_and_under_every_filter(place: Place) -> None:
+    ada = place.script()
+    items = [
+        {"key": str(n), "name": "folder/talk.wav", "recording": ada.send(SOUND + bytes([n]))}
+        for n in range(4)
+    ]
+    job_id = ada.submit(items).json["id"]
+    place.worker(refuse=lambda item: ("no_speech", "") if item.id % 4 == 1 else None).run()
+    whole = {item["key"]: item["face_name"] for item in ada.get(f"/api/v1/jobs/{job_id}/items").json["data"]}
+    assert len({name for name in whole.values() if name}) == 3
+    for limit in (1, 3):
+        after, paged = "", {}
+        while True:
+            page = ada.get(f"/api/v1/jobs/{job_id}/items?limit={limit}{after}").json
+            paged |= {item["key"]: item["face_name"] for item in page["data"]}
+            if page["next"] is None:
+                break
+            after = f"&after={page['next']}"
+        assert paged == whole
+    # Out of order, and narrowed to a state: the names stay.
+    last = ada.get(f"/api/v1/jobs/{job_id}/items?after=2").json["data"][0]
+    assert last["face_name"] == whole["3"]
+    done = ada.get(f"/api/v1/jobs/{job_id}/items?state=done").json["data"]
+    assert {item["key"]: item["face_name"] for item in done} == {k: v for k, v in whole.items() if v}
+    assert ada.get(f"/api/v1/jobs/{job_id}/items/{last['id']}").json == last
+
+
+def test_pictures_are_served_with_a_strong_etag_and_kept_privately(place: Place) -> None:
+    ada = place.script()
+    job_id = ada.job(1)
+    place.worker().run()
+    item = ada.get(f"/api/v1/jobs/{job_id}/items").json["data"][0]
+    face = ada.get(item["face_url"])
+    assert face.data == face_picture(item["recording"])
+    assert face.mimetype == "image/png"
+    assert face.headers["ETag"] == f'"{hashlib.sha256(face.data).hexdigest()}"'
+    assert face.headers["Cache-Control"].startswith("private")
+    assert face.headers["X-Content-Type-Options"] == "nosniff"
+    again = ada.get(item["face_url"], headers={"If-None-Match": face.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    head = ada.ask("HEAD", item["face_url"])
+    assert (head.content_length, head.data) == (len(face.data), b"")
+    assert ada.get(item["spectrogram_url"]).mimetype == "image/png"
+
+
+def test_a_recording_is_served_in_ranges_so_that_a_player_can_seek(place: Place) -> None:
+    ada = place.script()
+    job_id = ada.job(1)
+    url = ada.get(f"/api/v1/jobs/{job_id}/items").json["data"][0]["recording_url"]
+    whole = ada.get(url)
+    assert whole.data == SOUND + b"\0"
+    assert whole.mimetype == "audio/flac"
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    size = len(whole.data)
+    for asked, first, after in (
+        ("0-9", 0, 10),
+        ("10-", 10, size),
+        ("-5", size - 5, size),
+        (f"5-{size * 2}", 5, size),
+    ):
+        part = ada.get(url, headers={"Range": f"bytes={asked}"})
+        assert part.status_code == 206
+        assert part.data == whole.data[first:after]
+        assert part.headers["Content-Range"] == f"bytes {first}-{after - 1}/{size}"
+    beyond = ada.get(url, headers={"Range": f"bytes={size}-"})
+    assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{size}")
+    several = ada.get(url, headers={"Range": "bytes=0-1,4-5"})
+    assert (several.status_code, several.data) == (200, whole.data)
+    stale = ada.get(url, headers={"Range": "bytes=0-1", "If-Range": '"another"'})
+    assert stale.status_code == 200
+
+
+def test_what_is_not_known_to_be_audio_is_never_shown_by_a_browser(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
+    page = b"<html><script>alert(1)</script></html>"
+    job_id = ada.submit([{"key": "x", "name": "x.html", "recording": ada.send(page)}]).json["id"]
+    url = ada.get(f"/api/v1/jobs/{job_id}/items").json["data"][0]["recording_url"]
+    answer = ada.get(url)
+    assert answer.data == page
+    assert answer.mimetype == "application/octet-stream"
+    assert answer.headers["Content-Disposition"] == "attachment; filename=x.bin"
+
+
+def test_what_is_not_there_is_not_found(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
+    job_id, other = ada.job(1), ada.job(1)
+    items = f"/api/v1/jobs/{job_id}/items"
+    item = ada.get(items).json["data"][0]["id"]
+    elsewhere = ada.get(f"/api/v1/jobs/{other}/items").json["data"][0]["id"]
+    for path in (f"{items}/{item}/face.png", f"{items}/{elsewhere}/recording", f"{items}/{2**62}/recording"):
+        answer = ada.get(path)
+        assert (answer.status_code, answer.json["code"]) == (404, "not_found")
