@@ -66,8 +66,14 @@ class SetReport:
     matching_same_gender: Share
 
 
-def evaluate(model: SpeechToFace, data: Path, split: str) -> dict[str, SetReport]:
-    """Draw a split and judge it. The keys are those of `SET_NAMES`."""
+def evaluate(
+    model: SpeechToFace, data: Path, split: str, *, with_identity_reader: bool = True
+) -> dict[str, SetReport]:
+    """Draw a split and judge it. The keys are those of `SET_NAMES`.
+
+    Args:
+        with_identity_reader: whether to make the second reader, which must look at all training faces first.
+    """
     pairs = _one_clip_each(read_pairs(data, split))
     drawn = model.draw([pair.waveform() for pair in pairs])
     sets = {"drawn": drawn, "f2f": stack_faces(pairs, "face_f2f"), "s2f": stack_faces(pairs, "s2f_exg07")}
@@ -76,7 +82,9 @@ def evaluate(model: SpeechToFace, data: Path, split: str) -> dict[str, SetReport
     masculine = np.asarray([pair.gender == "male" for pair in pairs])
     frames = [judges.judge(pair.face("face_ori")) for pair in pairs]
     confirmed = np.asarray([frame.gender == pair.gender for frame, pair in zip(frames, pairs, strict=True)])
-    reader = _identity_reader(read_pairs(data, "train"), judges)
+    reader = np.full(129, np.nan, dtype=np.float32)
+    if with_identity_reader:
+        reader = _identity_reader(read_pairs(data, "train"), judges)
     return {
         name: _report(sets[name], verdicts[name], verdicts["f2f"], masculine, confirmed, reader)
         for name in SET_NAMES

@@ -1,10 +1,10 @@
 """The face generator: from a point in face space to a 224x224 picture.
 
 A morphable face (Vetter and Poggio, 1997). It blends three things, each a mean plus directions weighted by the latent:
-a texture, a displacement field that puts eyes, nose and mouth in their places, and an outline. Blended pictures of heads
-are hazy, because hair here and background there add up to neither; so the outline is kept as a distance to the edge (a
-level set, Leventon et al., 2000), which blends into another crisp outline. What blending still takes away, some local
-contrast, is given back by a fixed filter.
+a texture, a displacement field that puts eyes, nose and mouth in their places, and an outline. Blended pictures of
+heads are hazy, because hair here and background there add up to neither; so the outline is kept as a distance to the
+edge (a level set, Leventon et al., 2000), which blends into another crisp outline. What blending still takes away, some
+local contrast, is given back by a fixed filter.
 
 It is linear in the latent up to the last steps, so it cannot run away: a voice unlike any it has met gives a plainer
 face, not a broken one. Convolutional generators trained on the same thousand faces were tried and did break

@@ -86,7 +86,9 @@ def spectrogram_png(waveform: npt.NDArray[np.float32]) -> bytes:
     level = 10 * np.log10(power @ _mel_bank() + 1e-10)  # [columns, rows]
     loudest = float(level.max())
     shade = np.clip((level - loudest) / _RANGE_DB + 1, 0, 1)
-    picture = Image.fromarray(np.ascontiguousarray((shade * (_SHADES - 1)).round().astype(np.uint8).T[::-1]), mode="P")
+    picture = Image.fromarray(
+        np.ascontiguousarray((shade * (_SHADES - 1)).round().astype(np.uint8).T[::-1]), mode="P"
+    )
     picture.putpalette(_palette())
     return _encode(picture, PngInfo(), level=6)
 

@@ -137,7 +137,11 @@ def choose_device(name: str) -> torch.device:
     """`auto` means a GPU when there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as failure:
+        message = f"There is no kind of device called {name!r}. Use auto, cpu or cuda."
+        raise ModelError("device_not_found", message) from failure
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ModelError("device_not_found", "There is no CUDA device here. Use --device cpu, or auto.")
     return device

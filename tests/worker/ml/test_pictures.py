@@ -60,8 +60,12 @@ def test_a_contact_sheet_shows_faces_failures_and_odd_names() -> None:
 
 
 def test_a_contact_sheet_of_thousands_stops_at_a_viewable_size() -> None:
-    many = contact_sheet([Tile(f"{n}.wav", None, None, "no_speech") for n in range(2_000)], "2,000 recordings")
-    full = contact_sheet([Tile(f"{n}.wav", None, None, "no_speech") for n in range(MOST_TILES)], "400 recordings")
+    many = contact_sheet(
+        [Tile(f"{n}.wav", None, None, "no_speech") for n in range(2_000)], "2,000 recordings"
+    )
+    full = contact_sheet(
+        [Tile(f"{n}.wav", None, None, "no_speech") for n in range(MOST_TILES)], "400 recordings"
+    )
     assert many.size == full.size
 
 
