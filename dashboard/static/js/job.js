@@ -109,6 +109,13 @@ function tell(job) {
     `${state}: ${counts.done + counts.cached} faces of ${counts.total}, ${counts.failed} without a face.`;
 }
 
+// The reasons lie over the gallery; a click beside them, or Escape, puts them away.
+function putAwayReasons() {
+  document.querySelector("details.errors[open]")?.removeAttribute("open");
+}
+document.addEventListener("click", (event) => { if (!event.target.closest(".errors")) putAwayReasons(); });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") putAwayReasons(); });
+
 document.addEventListener("visibilitychange", () => {
   // A hidden tab gives its connection back: browsers allow only a few to one place.
   if (document.hidden) hush();
