@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 from flask import Response, request
 from werkzeug.datastructures import ContentRange
@@ -39,7 +40,7 @@ def object_response(
     headers["ETag"] = etag
     headers["Accept-Ranges"] = "bytes"
     headers["Cache-Control"] = "private, max-age=86400"
-    headers["Content-Disposition"] = _disposition("attachment" if attachment else "inline", file_name)
+    headers["Content-Disposition"] = disposition("attachment" if attachment else "inline", file_name)
     return response
 
 
@@ -62,9 +63,12 @@ def _pieces(key: str, byte_range: tuple[int, int] | None) -> Iterator[bytes]:
     return iter(()) if request.method == "HEAD" else services().store.stream(key, byte_range)
 
 
-def _disposition(how: str, file_name: str) -> str:
-    plain = file_name.encode("ascii", "ignore").decode() or "file"
+def disposition(how: str, file_name: str) -> str:
+    """A header that names a file, in letters that any server and any browser takes."""
+    stem, dot, ending = file_name.encode("ascii", "ignore").decode().rpartition(".")
+    plain = f"{stem or 'file'}{dot}{ending}"
     options = {"filename": plain}
     if plain != file_name:
-        options["filename*"] = file_name
+        # RFC 8187; werkzeug would send the letters as they are, which is no header at all.
+        options["filename*"] = f"UTF-8''{quote(file_name, safe='')}"
     return dump_options_header(how, options)

@@ -19,6 +19,7 @@ from core.queries import get_job, model_label
 from core.store import Store
 from core.tables import Job
 from dashboard.api.blueprint import api_blueprint
+from dashboard.api.object_response import disposition
 from dashboard.api.paging import every_item
 from dashboard.api.schemas import JobPath
 from dashboard.identity import viewer
@@ -106,5 +107,5 @@ def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
 
 def _download(pieces: Iterator[bytes], media_type: str, file_name: str) -> Response:
     response = Response(pieces, mimetype=media_type)
-    response.headers.set("Content-Disposition", "attachment", filename=file_name)
+    response.headers["Content-Disposition"] = disposition("attachment", file_name)
     return response
