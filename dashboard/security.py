@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import sys
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request, session
@@ -68,7 +69,8 @@ def limit_body() -> None:
     if request.endpoint == "jobs.create":
         request.max_content_length = JOB_BODY_BYTES
     elif request.endpoint == "recordings.send":
-        request.max_content_length = None  # counted while it is read, by `core.recordings.take_in`
+        # Counted while it is read, by `core.recordings.take_in`. None would mean the small limit of all others.
+        request.max_content_length = sys.maxsize
 
 
 def csrf_token() -> str:
