@@ -24,7 +24,7 @@ from core.states import ItemState, JobState
 
 # A restart of everything takes seconds; a machine that boots, minutes.
 PATIENCE_SECONDS = 300.0
-_POLL_SECONDS = (0.2, 2.0)  # first, and at most
+_POLL_SECONDS = (0.2, 1.0)  # first, and at most
 
 
 @dataclass(frozen=True)

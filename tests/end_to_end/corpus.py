@@ -100,7 +100,7 @@ def write_odd_names(folder: Path) -> list[Expected]:
     """Good recordings under names that have broken programs before, and the same recording twice."""
     folder.mkdir(parents=True, exist_ok=True)
     names: list[bytes] = [
-        b"..\\..\\windows.wav",
+        b"up\\..\\..\\windows.wav",
         b'it\'s "quoted" `date` $(id).wav',
         "singer \U0001f469\U0001f3fd\u200d\U0001f3a4 \u202egnp.wav".encode(),
         b"n" * 251 + b".wav",  # as long as a file system takes
