@@ -21,6 +21,7 @@ from worker.ml.face_warp import warp
 
 ENLARGE = 2  # side of the picture over side of the texture
 OUTLINE_SOFTNESS = 0.8  # pixels of the texture over which hair fades into the white background
+TOP_MARGIN = 2.5  # pixels of the texture
 FARTHEST = 2.5  # a latent's numbers are held within so many standard deviations
 # Local contrast given back: blur in pixels of the texture, and how much of what it removes is added again.
 CLARITY = ((1.0, 0.6), (4.0, 0.35))
@@ -55,7 +56,10 @@ class FaceGenerator(nn.Module):
         both = torch.cat([texture, outline], dim=1)
         both = F.interpolate(both, scale_factor=float(ENLARGE), mode="bicubic", align_corners=False)
         both = warp(both, field)
-        covered = torch.sigmoid(both[:, 3:] / OUTLINE_SOFTNESS)
+        # Hair ends below the upper edge, whatever the blend says: a distance cannot be blended beyond the picture.
+        rows = torch.arange(self.image_size, device=both.device).view(1, 1, -1, 1)
+        outline = torch.minimum(both[:, 3:], rows / ENLARGE - TOP_MARGIN)
+        covered = torch.sigmoid(outline / OUTLINE_SOFTNESS)
         return both[:, :3].clamp(0, 1) * covered + (1 - covered)
 
     def _blend(self, name: str, latent: torch.Tensor) -> torch.Tensor:

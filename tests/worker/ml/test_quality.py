@@ -1,8 +1,8 @@
 """How good the default model's faces are, on recordings of people it never met.
 
-The manifest's gender of AVSpeech people was estimated from their faces, and some of it contradicts the video frame or the
-voice; the published Speech2Face outputs agree with it no better than ours. So the share of 95 % is asked where gender is
-known (RAVDESS), and on the paired clips we are held to the published model.
+The manifest's gender of AVSpeech people was estimated from their faces, and some of it contradicts the video frame or
+the voice; the published Speech2Face outputs agree with it no better than ours. So the share of 95 % is asked where
+gender is known (RAVDESS), and on the paired clips we are held to the published model.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ SPREADS = (1.5, 3.0, 6.0, 12.0, 24.0)  # blurs in pixels by which colours run ou
 
 def outline_distance(pictures: torch.Tensor) -> torch.Tensor:
     """Signed distance to the outline in pixels. `[N, 3, S, S]`, 0 to 1 -> `[N, 1, S, S]`, -REACH to REACH."""
+    # Room above: heads nearly touch the upper edge, and must not be taken to go on beyond it.
+    pictures = F.pad(pictures, (0, 0, REACH, 0), value=1.0)
     darkness = 1 - pictures.amin(dim=1, keepdim=True)
     inside = (blur(darkness, 0.8) > PAPER_WHITE).float()
     inside = -F.max_pool2d(
@@ -29,7 +31,7 @@ def outline_distance(pictures: torch.Tensor) -> torch.Tensor:
         # Alternating between a cross and a square makes the distance octagonal: close enough to round.
         shrunk, grown = _erode(shrunk, step), _erode(grown, step)
         distance = distance + shrunk - grown
-    return blur(distance, 1.0)
+    return blur(distance, 1.0)[:, :, REACH:]
 
 
 def fill_background(pictures: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
