@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -207,6 +208,10 @@ def test_the_stack_stops_when_the_program_that_started_it_is_killed(tmp_path: Pa
 
 
 def guardians(stack: RunningStack) -> list[psutil.Process]:
-    children = psutil.Process(stack.supervisor.pid).children()
-    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "guardian.py" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(stack.supervisor.pid).children():
+        # One that was killed may be reaped at any moment.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and "guardian.py" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
