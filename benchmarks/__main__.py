@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import bulk
+import subprocess
+import sys
+
+# Each in a process of its own: what one loads should not count as the memory or the time of the next.
+MEASUREMENTS = ("benchmarks.draw", "benchmarks.bulk")
 
 if __name__ == "__main__":
-    bulk.main()
+    for module in MEASUREMENTS:
+        print(f"== {module}", flush=True)
+        if code := subprocess.call([sys.executable, "-m", module]):
+            sys.exit(code)

@@ -62,20 +62,20 @@ def undisturbed(house: House, job: JobView) -> None:
 def three_kills(house: House, job: JobView) -> None:
     """`kill -9` for the process that draws, at a tenth, two fifths and seven tenths of the way."""
     for share in (0.1, 0.4, 0.7):
-        house.wait_for(job.id, lambda seen, share=share: seen.with_face >= share * job.total)
+        house.wait_for_faces(job.id, round(share * job.total))
         house.kill_who_draws(job.id)
 
 
 def power_cut(house: House, job: JobView) -> None:
     """`kill -9` for every process of the stack in mid-job, then a new start."""
-    house.wait_for(job.id, lambda seen: seen.with_face >= 0.4 * job.total)
+    house.wait_for_faces(job.id, round(0.4 * job.total))
     house.kill_everything()
     house.start()
 
 
 def restart(house: House, job: JobView) -> None:
     """SIGTERM for the stack in mid-job, as Ctrl-C does it, then a new start."""
-    house.wait_for(job.id, lambda seen: seen.with_face >= 0.4 * job.total)
+    house.wait_for_faces(job.id, round(0.4 * job.total))
     house.stop()
     house.start()
 
@@ -133,7 +133,7 @@ def main() -> None:
 
 def print_memory(idle: dict[str, object], after: dict[str, object]) -> None:
     """Resident memory, shared pages counted in each process that has them."""
-    rows = [("resident memory, MiB", "idle", "after a job")]
+    rows: list[tuple[str, ...]] = [("resident memory, MiB", "idle", "after a job")]
     before, later = idle["rss_bytes"], after["rss_bytes"]
     assert isinstance(before, dict)
     assert isinstance(later, dict)

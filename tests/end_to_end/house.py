@@ -79,6 +79,9 @@ class House:
             time.sleep(0.02)
         return job
 
+    def wait_for_faces(self, job_id: str, at_least: int) -> JobView:
+        return self.wait_for(job_id, lambda job: job.with_face >= at_least)
+
     # -- bad luck
 
     def kill_who_draws(self, job_id: str) -> int:
@@ -166,7 +169,7 @@ def audit(database: Database, job_id: str) -> Audit:
         arrived=sum(row.recording_sha256 is not None for row in items),
         final=sum(row.state in ITEM_FINAL for row in items),
         with_face=sum(row.state in ITEM_WITH_FACE for row in items),
-        final_moves=Counter({row[0]: row[1] for row in final_moves}),
+        final_moves=Counter({row[0]: row[1] for row in final_moves if row[0] is not None}),
         drawings=Counter({row[0]: row[1] for row in drawings}),
         attempts=Counter({state.value: count for state, count in attempts}),
         states=Counter(row.state.value for row in items),

@@ -71,7 +71,7 @@ def test_a_worker_killed_three_times_costs_nothing_but_time(house: House, actors
     job = house.submit(part(actors, 1), "killed three times")
     killed = set()
     for kill, at_least in enumerate((0, 5, 10)):
-        seen = house.wait_for(job.id, lambda job, least=at_least: job.with_face >= least)
+        seen = house.wait_for_faces(job.id, at_least)
         assert not seen.is_final, f"the job was over before kill {kill + 1}"
         killed.add(house.kill_who_draws(job.id))
     ended = wait(house.client, job.id)
@@ -101,7 +101,7 @@ def test_the_whole_worker_killed_is_started_again_and_goes_on(house: House, acto
 def test_cancelled_half_way_it_stops_and_retried_it_finishes(house: House, actors: list[Path]) -> None:
     client = house.client
     job = house.submit(part(actors, 3), "cancelled")
-    house.wait_for(job.id, lambda job: job.with_face >= 2)
+    house.wait_for_faces(job.id, 2)
     client.cancel(job.id)
     stopped = wait(client, job.id)
     assert stopped.state is JobState.CANCELLED
@@ -120,7 +120,7 @@ def test_what_is_there_can_be_fetched_while_the_job_runs(
 ) -> None:
     client = house.client
     job = house.submit(part(actors, 4), "fetched in the middle")
-    house.wait_for(job.id, lambda job: job.with_face >= 2)
+    house.wait_for_faces(job.id, 2)
     client.pause(job.id)
     held = house.wait_for(job.id, lambda job: not job.counts[ItemState.LEASED])
     assert held.state is JobState.PAUSED
