@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 import sys
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request, session
+from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import generate_csrf, validate_csrf
 from werkzeug.exceptions import BadRequest, Forbidden, SecurityError
 
 from core.config import Settings
 
-_CSRF = "csrf"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A job of 100,000 lines with long keys; every other body is a form or a few words.
 JOB_BODY_BYTES = 160 * 2**20
@@ -47,6 +45,7 @@ def configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SECURE=public.scheme == "https",
         # A cookie on every picture would keep it out of the browser's cache.
         SESSION_REFRESH_EACH_REQUEST=False,
+        WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for as long as its session lives
         MAX_CONTENT_LENGTH=SMALL_BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=SMALL_BODY_BYTES,
     )
@@ -75,9 +74,7 @@ def limit_body() -> None:
 
 def csrf_token() -> str:
     """The token that the forms of this session carry."""
-    if _CSRF not in session:
-        session[_CSRF] = secrets.token_urlsafe(24)
-    return str(session[_CSRF])
+    return str(generate_csrf())
 
 
 def refuse_forgeries() -> None:
@@ -89,11 +86,12 @@ def refuse_forgeries() -> None:
     given = request.headers.get("X-CSRF-Token")
     if given is None and not request.path.startswith("/api/"):
         given = request.form.get("csrf_token")
-    kept = session.get(_CSRF)
-    if not kept or not given or not hmac.compare_digest(str(kept).encode(), given.encode()):
+    try:
+        validate_csrf(given)
+    except ValueError as error:
         raise BadRequest(
             "The page was too old to be sent (its CSRF token is missing). Reload it and try again."
-        )
+        ) from error
 
 
 def add_headers(response: Response) -> Response:
