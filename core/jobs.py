@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, func, insert, select, true
+from sqlalchemy import ColumnElement, func, insert, literal, select, true
 from sqlalchemy.orm import Session
 
 from core.database import now
@@ -92,6 +92,8 @@ def create_job(
         )
     job.failed = sum(item.recording is None for item in items)
     job.pending = len(items) - job.failed
+    if job.failed:
+        _record_born_failed(session, job, at)
     move_job(session, job, JobState.QUEUED, actor=owner_id, at=at)
     if not settle_job(session, job, actor=owner_id, at=at):
         ring(session, job, at=at)
@@ -219,6 +221,24 @@ def _check_items(session: Session, owner_id: str, items: Sequence[NewItem], max_
         )
     if known != len(wanted):
         raise InvalidRequest(f"{len(wanted) - known} of the recordings are not here: send them first.")
+
+
+def _record_born_failed(session: Session, job: Job, at: datetime) -> None:
+    session.execute(
+        insert(Transition).from_select(
+            ["job_id", "item_id", "new", "actor", "reason", "at"],
+            select(
+                Item.job_id,
+                Item.id,
+                Item.state,
+                literal(job.owner_id),
+                Item.error_code,
+                literal(at, Transition.at.type),
+            )
+            .where(Item.job_id == job.id, Item.state == ItemState.FAILED)
+            .order_by(Item.id),
+        )
+    )
 
 
 def _item_row(job_id: str, position: int, item: NewItem, at: datetime) -> dict[str, object]:

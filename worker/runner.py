@@ -164,10 +164,12 @@ class Runner:
             if isinstance(error, Retryable):
                 release(session, chunk.attempt_id, reason=error.message)
             else:
+                # The log has the details; they name folders of this machine, which are nobody else's business.
+                message = "The model cannot be used here: its files are damaged or do not fit this version."
                 publish_outcomes(
                     session,
                     chunk,
-                    [CouldNotDraw(item.id, error.code, error.message, 0.0) for item in chunk.items],
+                    [CouldNotDraw(item.id, error.code, message, 0.0) for item in chunk.items],
                 )
         self._pulse.let_go(chunk.attempt_id)
         if isinstance(error, Retryable):

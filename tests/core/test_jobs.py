@@ -14,7 +14,7 @@ from core.jobs import cancel_job, create_job, pause_job, resume_job, retry_job
 from core.queries import errors_by_code, eta_seconds, get_job, items_page, job_timeline, list_jobs
 from core.specs import InferSpec, NewItem
 from core.states import ItemState, JobState
-from core.tables import Job, Outbox
+from core.tables import Job, Outbox, Transition
 from tests.factories import Ledger, could_not, drawn
 
 
@@ -84,6 +84,11 @@ def test_a_recording_that_could_not_be_sent_is_an_item_with_its_reason(ledger: L
     unsent = NewItem(key="b", error_code="unreadable_file", error_message="It cannot be opened.")
     job = make(ledger, [NewItem(key="a", recording=sha256), unsent])
     assert (job.pending, job.failed) == (1, 1)
+    with ledger.database.read() as session:
+        born = session.execute(
+            select(Transition.old, Transition.new, Transition.reason).where(Transition.item_id.is_not(None))
+        ).all()
+    assert [tuple(move) for move in born] == [(None, "failed", "unreadable_file")]
     ledger.publish(ledger.claim(ledger.worker()))
     assert ledger.get(job.id).state is JobState.COMPLETED_WITH_ERRORS
 

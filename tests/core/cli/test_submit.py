@@ -130,6 +130,8 @@ def test_stopped_while_it_waits_it_says_that_the_job_goes_on(recording: Path) ->
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Started in the background of a script, the tests would hand on that Ctrl-C is to be ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         while not any(asked.path == "/api/v1/jobs/job_1" for asked in service.asked):
             assert program.poll() is None
