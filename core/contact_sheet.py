@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 MOST_TILES = 400  # beyond, a sheet is too tall for most viewers
 NOTICE = "AI-generated guesses from voices. Not likenesses, and not evidence of anybody's identity."
@@ -43,6 +44,19 @@ class Tile:
     note: str | None
 
 
+def contact_sheet_png(tiles: Sequence[Tile], title: str) -> bytes:
+    """The sheet as a PNG that says of itself, as every face does, that it was generated."""
+    info = PngInfo()
+    info.add_itxt("Software", "voicesketch")
+    info.add_itxt("Description", NOTICE)
+    info.add_itxt(
+        "DigitalSourceType", "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    )
+    file = io.BytesIO()
+    contact_sheet(tiles, title).save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
 def contact_sheet(tiles: Sequence[Tile], title: str) -> Image.Image:
     """Lay the tiles out, at most the first 400 of them.
 
@@ -51,8 +65,8 @@ def contact_sheet(tiles: Sequence[Tile], title: str) -> Image.Image:
         title: shown above, without the notice, which is always added.
     """
     shown = tiles[:MOST_TILES]
-    columns = max(3, min(MOST_COLUMNS, len(shown)))
-    rows = max(1, -(-len(shown) // columns))
+    rows = max(1, -(-len(shown) // MOST_COLUMNS))
+    columns = max(3, -(-len(shown) // rows))  # rows of about the same length
     width = 2 * MARGIN + columns * CARD_WIDTH + (columns - 1) * GAP
     height = HEADER + MARGIN + rows * (CARD_HEIGHT + GAP) - GAP + FOOTER + MARGIN // 2
     sheet = Image.new("RGB", (width, height), PAPER)

@@ -147,9 +147,7 @@ def _contact_sheet(client: Client, items: Sequence[ItemView], out: Path) -> byte
     if not ended:
         return None
     # Pillow takes a fifth of a second to load, and only this function needs it.
-    import io
-
-    from core.contact_sheet import Tile, contact_sheet
+    from core.contact_sheet import Tile, contact_sheet_png
 
     def tile(item: ItemView) -> Tile:
         has_face = item.state in ITEM_WITH_FACE and item.face_name is not None
@@ -165,9 +163,7 @@ def _contact_sheet(client: Client, items: Sequence[ItemView], out: Path) -> byte
         tiles = list(threads.map(tile, shown))
     count = f"{len(ended)} recordings"
     title = count if len(shown) == len(ended) else f"the first {len(shown)} of {count}"
-    png = io.BytesIO()
-    contact_sheet(tiles, title).save(png, "PNG")
-    return png.getvalue()
+    return contact_sheet_png(tiles, title)
 
 
 def _spectrogram(client: Client, item: ItemView) -> bytes | None:

@@ -225,16 +225,15 @@ def _keep(heard: Heard, face: Face | None, seconds: float, path: Path, version: 
 
 def _finish(outcomes: list[Outcome], out: Path, version: str, *, as_json: bool) -> None:
     """Write the table and the contact sheet, and say how it went."""
-    from core.contact_sheet import contact_sheet
+    from core.contact_sheet import contact_sheet_png
 
     results = [outcome.result for outcome in outcomes]
     (out / RESULTS).write_text("".join(csv_lines(results)), encoding="utf-8", newline="")
     shown = outcomes[:SHEET_TILES]
     count = f"{len(outcomes):,} recording{'s' if len(outcomes) != 1 else ''}"
     title = count if len(shown) == len(outcomes) else f"the first {len(shown)} of {count}"
-    contact_sheet([_tile(outcome, out) for outcome in shown], f"{title}, drawn by {version}").save(
-        out / CONTACT_SHEET
-    )
+    tiles = [_tile(outcome, out) for outcome in shown]
+    (out / CONTACT_SHEET).write_bytes(contact_sheet_png(tiles, f"{title}, drawn by {version}"))
     failed = [result for result in results if not result.face]
     if as_json:
         errors = [{"key": one.key, "code": one.error_code, "message": one.error_message} for one in failed]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.contact_sheet import MOST_TILES, Tile, contact_sheet
+from core.contact_sheet import MOST_TILES, Tile, contact_sheet, contact_sheet_png
 from worker.ml.pictures import face_metadata, face_png, read_metadata, spectrogram_png
 
 FACE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -67,6 +67,14 @@ def test_a_contact_sheet_of_thousands_stops_at_a_viewable_size() -> None:
         [Tile(f"{n}.wav", None, None, "no_speech") for n in range(MOST_TILES)], "400 recordings"
     )
     assert many.size == full.size
+
+
+def test_a_contact_sheet_says_that_it_was_generated_as_its_faces_do() -> None:
+    said = read_metadata(
+        contact_sheet_png([Tile("talk.wav", face_png(FACE, METADATA), None, None)], "1 recording")
+    )
+    assert said["Description"].startswith("AI-generated")
+    assert said["DigitalSourceType"].endswith("trainedAlgorithmicMedia")
 
 
 def test_a_contact_sheet_of_nothing_is_still_a_picture() -> None:
