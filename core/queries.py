@@ -27,7 +27,6 @@ from core.tables import (
     RecordingOwner,
     Transition,
     User,
-    Worker,
 )
 
 _SEES_ALL = {Role.OPERATOR.value, Role.ADMIN.value, Role.VIEWER.value}
@@ -128,27 +127,6 @@ def items_page(
     return [ItemRow(*row) for row in session.execute(query)]
 
 
-def latest_items(
-    session: Session, job_id: str, *, limit: int, states: Collection[ItemState]
-) -> list[ItemRow]:
-    """The items that ended last, newest first."""
-    query = (
-        _item_rows()
-        .where(Item.job_id == job_id, Item.state.in_(states))
-        .order_by(Item.finished_at.desc(), Item.id.desc())
-        .limit(limit)
-    )
-    return [ItemRow(*row) for row in session.execute(query)]
-
-
-def all_items(session: Session, job_id: str, states: Collection[ItemState] = ()) -> Iterator[ItemRow]:
-    """Every item of a job, read in pages so that memory stays flat."""
-    after = -1
-    while page := items_page(session, job_id, after=after, limit=_ROWS_AT_ONCE, states=states):
-        yield from page
-        after = page[-1].position
-
-
 def items_by_id(session: Session, job_id: str, item_ids: Sequence[int]) -> list[ItemRow]:
     """Those of the given items that belong to the job, in its order."""
     query = _item_rows().where(Item.job_id == job_id, Item.id.in_(item_ids)).order_by(Item.position)
@@ -212,15 +190,6 @@ def errors_by_code(session: Session, job_id: str) -> list[tuple[str, int, str]]:
     return [(code or "error", number, message or "") for code, number, message in rows]
 
 
-def job_timeline(session: Session, job_id: str) -> Sequence[Transition]:
-    """The moves of the job itself, oldest first."""
-    return session.scalars(
-        select(Transition)
-        .where(Transition.job_id == job_id, Transition.item_id.is_(None))
-        .order_by(Transition.id)
-    ).all()
-
-
 def last_transition_id(session: Session, job_id: str) -> int:
     """Grows with every move of the job or one of its items: pages redraw when it does."""
     return session.scalar(select(func.max(Transition.id)).where(Transition.job_id == job_id)) or 0
@@ -233,11 +202,6 @@ def find_recording(session: Session, owner_id: str, sha256: str) -> Recording | 
         .join(RecordingOwner, RecordingOwner.sha256 == Recording.sha256)
         .where(Recording.sha256 == sha256, RecordingOwner.owner_id == owner_id)
     )
-
-
-def list_workers(session: Session) -> Sequence[Worker]:
-    """Workers that have not left."""
-    return session.scalars(select(Worker).where(Worker.ended_at.is_(None)).order_by(Worker.started_at)).all()
 
 
 def eta_seconds(job: Job) -> float | None:

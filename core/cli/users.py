@@ -17,7 +17,10 @@ from core.cli.connection import AsJson
 from core.cli.endings import told
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from core.database import Database
+    from core.tables import User
 
 app = typer.Typer(no_args_is_help=True, help="Add people, and make sign-in links for them.")
 
@@ -72,17 +75,10 @@ def add(
 def link(name: Annotated[str, typer.Argument()] = "admin", data: Folder = DEFAULT_FOLDER) -> None:
     """Print a new sign-in link; it works once, within the hour."""
     with told(), _ledger(data) as (database, url):
-        from sqlalchemy import select
-
         from core.accounts import create_sign_in_link
-        from core.errors import NotFound
-        from core.tables import User
 
         with database.write() as session:
-            user = session.scalar(select(User).where(User.name == name, User.disabled_at.is_(None)))
-            if user is None:
-                raise NotFound(f"There is no user {name!r}. See: voicesketch users list")
-            typer.echo(create_sign_in_link(session, user, url))
+            typer.echo(create_sign_in_link(session, _find(session, name), url))
 
 
 @app.command()
@@ -95,17 +91,22 @@ def token(
 ) -> None:
     """Print a new API token; it is shown this once."""
     with told(), _ledger(data) as (database, _):
-        from sqlalchemy import select
-
         from core.accounts import issue_token
-        from core.errors import NotFound
-        from core.tables import User
 
         with database.write() as session:
-            user = session.scalar(select(User).where(User.name == name, User.disabled_at.is_(None)))
-            if user is None:
-                raise NotFound(f"There is no user {name!r}. See: voicesketch users list")
-            typer.echo(issue_token(session, user, called))
+            typer.echo(issue_token(session, _find(session, name), called))
+
+
+def _find(session: Session, name: str) -> User:
+    from sqlalchemy import select
+
+    from core.errors import NotFound
+    from core.tables import User
+
+    user = session.scalar(select(User).where(User.name == name, User.disabled_at.is_(None)))
+    if user is None:
+        raise NotFound(f"There is no user {name!r}. See: voicesketch users list")
+    return user
 
 
 @contextmanager

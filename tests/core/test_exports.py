@@ -7,14 +7,14 @@ import io
 
 from core.exports import COLUMNS, csv_lines, results
 from core.jobs import create_job
-from core.queries import all_items
+from core.queries import items_page
 from core.specs import InferSpec, NewItem
 from tests.factories import Ledger, could_not, drawn
 
 
 def table(ledger: Ledger, job: str) -> list[dict[str, str]]:
     with ledger.database.read() as session:
-        text = "".join(csv_lines(line for _, line in results(all_items(session, job), "default@1")))
+        text = "".join(csv_lines(line for _, line in results(items_page(session, job), "default@1")))
     return list(csv.DictReader(io.StringIO(text)))
 
 
