@@ -124,7 +124,6 @@ class Audit:
     """What the ledger says of one job, counted from its rows and not from its counters."""
 
     items: int
-    arrived: int  # items that came with a recording; the others were at their end when the job began
     final: int
     with_face: int
     final_moves: Counter[int]  # for each item, how often it came to an end
@@ -134,7 +133,7 @@ class Audit:
 
     @property
     def each_ended_once(self) -> bool:
-        return len(self.final_moves) == self.arrived and set(self.final_moves.values()) == {1}
+        return len(self.final_moves) == self.items and set(self.final_moves.values()) == {1}
 
     @property
     def each_drawn_once(self) -> bool:
@@ -166,7 +165,6 @@ def audit(database: Database, job_id: str) -> Audit:
         ).all()
     return Audit(
         items=len(items),
-        arrived=sum(row.recording_sha256 is not None for row in items),
         final=sum(row.state in ITEM_FINAL for row in items),
         with_face=sum(row.state in ITEM_WITH_FACE for row in items),
         final_moves=Counter({row[0]: row[1] for row in final_moves if row[0] is not None}),
