@@ -42,7 +42,7 @@ DECODERS = 4
 WRITERS = 4
 PUBLISH_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0
-_CANCELLED = "it was cancelled"
+_CANCELLED = "it was cancelled or taken away"
 _LEAVING = "the worker is leaving"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,18 @@ def answers(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def http_status(port: int, path: str, *, timeout_seconds: float) -> int | None:
+    """What an HTTP server there answers to a stranger; None where nobody answers in time."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_seconds)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def choose(

@@ -8,15 +8,15 @@ accounts of the same machine is its internal gRPC, which it cannot protect witho
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import tempfile
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 from core.stack import binaries
 from core.stack.child import Program
-from core.stack.ports import LOOPBACK
+from core.stack.ports import LOOPBACK, http_status
 
 # The names are those of weed's own options.
 PORTS = (
@@ -96,21 +96,10 @@ def program(
             "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
             **_signing_keys(secret_key),
         },
-        is_ready=lambda: asks_for_credentials(ports["s3.port"]),
+        # Answers and refuses strangers. The S3 part starts last, so the rest is up when it is.
+        is_ready=lambda: http_status(ports["s3.port"], "/", timeout_seconds=2) == HTTPStatus.FORBIDDEN,
         ready_seconds=90.0,
     )
-
-
-def asks_for_credentials(port: int) -> bool:
-    """Whether S3 answers and refuses strangers. The S3 part starts last, so the rest is up when it is."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status == http.HTTPStatus.FORBIDDEN
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:

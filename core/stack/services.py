@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from core.config import PREFIX, Settings, load_settings, to_environment
@@ -13,7 +13,7 @@ from core.stack import seaweed, valkey
 from core.stack.child import Program
 from core.stack.credentials import Credentials
 from core.stack.folder import DataFolder
-from core.stack.ports import LOOPBACK
+from core.stack.ports import LOOPBACK, http_status
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 # The worker's share of the 15 s in which the whole stack has to stop.
@@ -99,7 +99,7 @@ def services_of(
                 "dashboard",
                 *("gunicorn", "-c", "python:dashboard.gunicorn_config", "-b", f"{LOOPBACK}:{port}"),
                 "dashboard.wsgi:app",
-                is_ready=lambda: _is_healthy(port),
+                is_ready=lambda: http_status(port, "/healthz", timeout_seconds=5) == HTTPStatus.OK,
                 title=f"the dashboard, on {settings.public_url}",
             ),
         ),
@@ -116,14 +116,3 @@ def _surroundings(environ: Mapping[str, str]) -> dict[str, str]:
     # Children work in a folder of their own and must find the very code that runs here.
     kept["PYTHONPATH"] = ":".join(filter(None, [str(CHECKOUT), kept.get("PYTHONPATH", "")]))
     return kept
-
-
-def _is_healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
