@@ -7,8 +7,6 @@ that could run.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 from worker.ml.errors import ModelError
+from worker.ml.weight_files import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    read_config_values,
+    write_config_values,
+    write_tensors,
+)
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "README.md"
 KIND = "speech_to_face"
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 
@@ -82,17 +81,7 @@ def read_config(folder: Path) -> ModelConfig:
     """Read and check `config.json`."""
     path = folder / CONFIG_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as failure:
-        raise ModelError(
-            "model_not_found", f"There is no {CONFIG_FILE} in {folder}. Is this a model folder?"
-        ) from failure
-    except ValueError as failure:
-        raise ModelError(
-            "checkpoint_mismatch", f"{path} is not valid JSON. Copy the model folder again."
-        ) from failure
-    try:
-        config = ModelConfig(**values)
+        config = ModelConfig(**read_config_values(folder))
     except TypeError as failure:
         raise ModelError(
             "checkpoint_mismatch", f"{path} does not describe a model of ours: {failure}."
@@ -102,58 +91,15 @@ def read_config(folder: Path) -> ModelConfig:
     return config
 
 
-def read_weights(folder: Path, config: ModelConfig) -> dict[str, torch.Tensor]:
-    """Read the weights, refuse any that the configuration does not vouch for, and widen them to float32."""
-    path = folder / WEIGHTS_FILE
-    try:
-        content = path.read_bytes()
-    except OSError as failure:
-        raise ModelError(
-            "model_not_found", f"There is no {WEIGHTS_FILE} in {folder}. Copy the model folder again."
-        ) from failure
-    found = hashlib.sha256(content).hexdigest()
-    if found != config.weights_sha256:
-        raise ModelError(
-            "checkpoint_mismatch",
-            f"{path} has SHA-256 {found[:12]}…, but {CONFIG_FILE} expects {config.weights_sha256[:12] or 'none'}…. "
-            "The file is damaged or belongs to another model; copy the whole folder again.",
-        )
-    try:
-        tensors = {name: tensor.float() for name, tensor in load_tensors(content).items()}
-    except SafetensorError as failure:
-        raise ModelError(
-            "checkpoint_mismatch", f"{path} is not a safetensors file. Copy the model again."
-        ) from failure
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        raise ModelError(
-            "checkpoint_mismatch",
-            f"{path} holds values that are not numbers, in {broken[0]}. Train it again.",
-        )
-    return tensors
-
-
 def write_model(folder: Path, config: ModelConfig, tensors: Mapping[str, torch.Tensor]) -> ModelConfig:
-    """Save a model; the configuration comes last, so that an interrupted save is never mistaken for a model.
+    """Save a model.
 
     The directions of the face generator are kept in half precision: they make up most of the file, and the rounding
     is a hundredth of a grey level.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     kept = {
-        name: (
-            tensor.detach().cpu().half() if name.endswith("_directions") else tensor.detach().cpu()
-        ).contiguous()
-        for name, tensor in sorted(tensors.items())
+        name: tensor.half() if name.endswith("_directions") else tensor for name, tensor in tensors.items()
     }
-    content = save_tensors(kept)
-    values = asdict(config) | {"weights_sha256": hashlib.sha256(content).hexdigest()}
-    _replace(folder / WEIGHTS_FILE, content)
-    _replace(folder / CONFIG_FILE, (json.dumps(values, indent=2) + "\n").encode())
+    values = asdict(config) | {"weights_sha256": write_tensors(folder, kept)}
+    write_config_values(folder, values)
     return ModelConfig(**values)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

@@ -18,12 +18,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from worker.ml.devices import choose_device
 from worker.ml.errors import ModelError
 from worker.ml.face_generator import FaceGenerator
-from worker.ml.model_files import ModelConfig, read_config, read_weights, write_model
+from worker.ml.model_files import ModelConfig, read_config, write_model
 from worker.ml.voice_encoder import VoiceEncoder, mean_per_clip
 from worker.ml.voice_features import SAMPLE_RATE, MelPower, cut_windows
 from worker.ml.voice_to_face import VoiceToFace
+from worker.ml.weight_files import read_tensors
 
 MOST_CLIPS_AT_ONCE = 32  # larger batches are cut: they are no quicker on a CPU and cost memory
 
@@ -57,7 +59,7 @@ class SpeechToFace(nn.Module):
         """
         folder = Path(folder)
         config = read_config(folder)
-        tensors = read_weights(folder, config)
+        tensors = read_tensors(folder, config.weights_sha256)
         try:
             model = cls(config)
             model.load_state_dict(tensors)
@@ -131,17 +133,3 @@ class SpeechToFace(nn.Module):
             for start in range(0, len(waveforms), MOST_CLIPS_AT_ONCE):
                 parts.append(self.paint(self.listen(waveforms[start : start + MOST_CLIPS_AT_ONCE])))
         return np.concatenate(parts)
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` means a GPU when there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as failure:
-        message = f"There is no kind of device called {name!r}. Use auto, cpu or cuda."
-        raise ModelError("device_not_found", message) from failure
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError("device_not_found", "There is no CUDA device here. Use --device cpu, or auto.")
-    return device

@@ -1,0 +1,112 @@
+"""Weights on disk: a safetensors file that its configuration vouches for by SHA-256.
+
+Safetensors holds numbers and nothing that could run. A file that is damaged, belongs to another model or holds values
+that are no numbers is refused before anything is drawn with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from worker.ml.errors import ModelError
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+_HASH_AT_ONCE = 1 << 22
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file of any size, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_HASH_AT_ONCE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_config_values(folder: Path) -> dict[str, Any]:
+    """The object in `config.json`.
+
+    Raises:
+        ModelError: `model_not_found` when there is none, `checkpoint_mismatch` when it is not a JSON object.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as failure:
+        raise ModelError(
+            "model_not_found", f"There is no {CONFIG_FILE} in {folder}. Is this a model folder?"
+        ) from failure
+    except ValueError as failure:
+        raise ModelError(
+            "checkpoint_mismatch", f"{path} is not valid JSON. Copy the model folder again."
+        ) from failure
+    if not isinstance(values, dict):
+        raise ModelError("checkpoint_mismatch", f"{path} does not describe a model of ours.")
+    return values
+
+
+def read_tensors(folder: Path, expected_sha256: str) -> dict[str, torch.Tensor]:
+    """The weights of a folder, widened to float32.
+
+    Raises:
+        ModelError: `model_not_found`, or `checkpoint_mismatch` for a file other than the expected one.
+    """
+    path = folder / WEIGHTS_FILE
+    try:
+        found = file_sha256(path)
+    except OSError as failure:
+        raise ModelError(
+            "model_not_found", f"There is no {WEIGHTS_FILE} in {folder}. Copy the model folder again."
+        ) from failure
+    if found != expected_sha256:
+        raise ModelError(
+            "checkpoint_mismatch",
+            f"{path} has SHA-256 {found[:12]}…, but {CONFIG_FILE} expects {expected_sha256[:12] or 'none'}…. "
+            "The file is damaged or belongs to another model; copy the whole folder again.",
+        )
+    try:
+        tensors = {name: _widened(tensor) for name, tensor in load_file(path).items()}
+    except SafetensorError as failure:
+        raise ModelError(
+            "checkpoint_mismatch", f"{path} is not a safetensors file. Copy the model again."
+        ) from failure
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise ModelError(
+            "checkpoint_mismatch",
+            f"{path} holds values that are not numbers, in {broken[0]}. Train it again.",
+        )
+    return tensors
+
+
+def write_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> str:
+    """Writes the weights file whole or not at all; answers its SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{WEIGHTS_FILE}.part"
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}, unfinished
+    )
+    sha256 = file_sha256(unfinished)
+    unfinished.replace(folder / WEIGHTS_FILE)
+    return sha256
+
+
+def write_config_values(folder: Path, values: Mapping[str, Any]) -> None:
+    """Writes `config.json`. It comes last, so that an interrupted save is never mistaken for a model."""
+    unfinished = folder / f"{CONFIG_FILE}.part"
+    unfinished.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(folder / CONFIG_FILE)
+
+
+def _widened(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
