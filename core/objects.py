@@ -33,3 +33,25 @@ def spectrogram_key(job_id: str, token: int, item_id: int) -> str:
 
 def model_file_key(sha256: str, name: str) -> str:
     return f"models/{sha256}/{name}"
+
+
+def model_upload_key(sha256: str) -> str:
+    """Where a file of a model waits for its registration; known by its content."""
+    return f"models/files/{sha256}"
+
+
+def dataset_plan_key(sha256: str) -> str:
+    return f"datasets/plans/{sha256}.jsonl"
+
+
+def dataset_shard_key(sha256: str) -> str:
+    return f"datasets/shards/{sha256[:2]}/{sha256}.tar"
+
+
+def dataset_sidecar_key(shard_sha256: str) -> str:
+    """Beside a shard: what is in it, what was rejected, and sums for the statistics."""
+    return f"datasets/shards/{shard_sha256[:2]}/{shard_sha256}.json"
+
+
+def dataset_file_key(dataset_sha256: str, name: str) -> str:
+    return f"datasets/versions/{dataset_sha256}/{name}"

@@ -188,6 +188,7 @@ class Item(Base):
         Index(
             "ix_items_pending",
             "job_id",
+            "stage",
             "lost",
             "position",
             sqlite_where=text("state = 'pending'"),
@@ -209,6 +210,8 @@ class Item(Base):
     key: Mapped[str] = mapped_column(Text)  # the user's own name for this line; comes back in the results
     name: Mapped[str] = mapped_column(Text)  # file name as given, for people to read; never a path of ours
     recording_sha256: Mapped[str | None] = mapped_column(ForeignKey("recordings.sha256"))
+    # Items of a later stage wait until every item of the earlier ones has come to its end.
+    stage: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     state: Mapped[ItemState] = mapped_column(_state(ItemState))
     attempts: Mapped[int] = mapped_column(default=0)
     lost: Mapped[int] = mapped_column(default=0)  # attempts whose worker died
@@ -299,6 +302,44 @@ class Drawing(Base):
     attempt_id: Mapped[str] = mapped_column(ForeignKey("attempts.id"))
     seconds: Mapped[float]
     created_at: Mapped[datetime]
+
+
+class DatasetShard(Base):
+    """A published file of a dataset in the making: one for each item of the job that prepares it."""
+
+    __tablename__ = "dataset_shards"
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True, autoincrement=False)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    number: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    kept: Mapped[int]
+    rejected: Mapped[int]
+    attempt_id: Mapped[str] = mapped_column(ForeignKey("attempts.id"))
+    created_at: Mapped[datetime]
+
+
+class DatasetVersion(Base):
+    """A dataset that was prepared and never changes: the same inputs and the same recipe are the same version."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (UniqueConstraint("name", "version"), UniqueConstraint("name", "sha256"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    version: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))  # of its dataset.json
+    owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))  # that made it first
+    files: Mapped[list[Any]]  # [{"name", "key", "sha256", "size_bytes"}]
+    summary: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@{self.version}"
 
 
 class Transition(Base):
