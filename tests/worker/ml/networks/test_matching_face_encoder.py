@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from worker.ml.networks.face_trunk import FaceTrunk, trunk_channels
+from worker.ml.networks.face_trunk import trunk_channels
 from worker.ml.networks.matching_face_encoder import MatchingFaceEncoder, MatchingFaceEncoderConfig
+from worker.ml.networks.residual import ResidualBlock
 
 TINY = MatchingFaceEncoderConfig(embedding_length=12, image_size=16, base_channels=4, max_channels=8)
 
@@ -60,7 +61,7 @@ def test_trunk_and_head_have_12_and_1_million_parameters() -> None:
 
 
 def test_a_residual_branch_counts_a_tenth() -> None:
-    block = FaceTrunk(8, 4, 4, 8).blocks[0]
+    block = ResidualBlock(4, 4)
     values = torch.randn(2, 4, 8, 8)
     middle = block.first(nn.functional.leaky_relu(values, 0.2))
     branch = block.second(nn.functional.leaky_relu(middle, 0.2))

@@ -25,8 +25,9 @@ def test_a_score_is_realness_plus_the_product_with_the_direction_of_the_conditio
     network, conditions = ProjectionDiscriminator(TINY), torch.randn(3, 6)
     features = network.trunk(faces(0))
     w, u = network.realness.weight[0], network.projection.weight
-    expected = [float(w @ h + (u @ h) @ (c / c.norm())) for h, c in zip(features, conditions, strict=True)]
-    torch.testing.assert_close(network(faces(0), conditions), torch.tensor(expected))
+    rows = zip(features, conditions, strict=True)
+    expected = torch.stack([w @ h + (u @ h) @ (c / c.norm()) for h, c in rows])
+    torch.testing.assert_close(network(faces(0), conditions), expected)
     torch.testing.assert_close(network(faces(0), 9 * conditions), network(faces(0), conditions))
     torch.testing.assert_close(network.scores(features, conditions), network(faces(0), conditions))
 
