@@ -1,0 +1,48 @@
+"""Names of people as ids that every file system and every tool takes, without two people ever becoming one.
+
+Transliteration makes `José` and `Jose` the same text. Whoever then names a folder by that text has mixed two voices
+under one face; here the second one gets a number, and the names themselves stay on record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from anyascii import anyascii
+
+LONGEST_ID = 80
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+# Windows opens a device for these, whatever ending follows.
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$")
+
+
+def plain_name(name: str) -> str:
+    """A name in the letters `A-Za-z0-9._-`; different names may give the same."""
+    plain = _UNSAFE.sub("_", anyascii(name).strip()).lstrip(".-").rstrip(".")
+    if not plain.strip("_"):
+        plain = "person"
+    if _RESERVED.match(plain):
+        plain = f"person-{plain}"
+    return plain[:LONGEST_ID].rstrip(".")
+
+
+def identity_ids(names: Iterable[str]) -> dict[str, str]:
+    """An id for each name, different also where case is not told apart.
+
+    The ids depend on the set of names alone and not on its order. A name that is an id already keeps it; of several
+    names that become equal, the first by code points goes without a number.
+    """
+    plain = {name: plain_name(name) for name in sorted(set(names))}
+    reserved = {text.casefold() for text in plain.values()}
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for name, text in sorted(plain.items(), key=lambda pair: (pair[0] != pair[1], pair[0])):
+        candidate, number = text, 1
+        # A number must not lead to what another name becomes by itself: `Jose-2` may be somebody's name.
+        while candidate.casefold() in taken or (number > 1 and candidate.casefold() in reserved):
+            number += 1
+            candidate = f"{text[: LONGEST_ID - len(str(number)) - 1]}-{number}"
+        taken.add(candidate.casefold())
+        ids[name] = candidate
+    return ids

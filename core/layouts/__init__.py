@@ -1,0 +1,11 @@
+"""Layouts of datasets: how people, recordings and pictures lie in folders, and the plan that follows from it.
+
+One reader a file. `plan_files` plans what somebody sent, `plan_folder` what lies in a folder; both go the same way.
+Nothing here opens a recording or a picture: names and small tables are enough.
+"""
+
+from core.layouts.planning import LAYOUTS, plan_files, plan_folder
+from core.layouts.reading import LayoutOptions
+from core.layouts.source import SourceFile
+
+__all__ = ["LAYOUTS", "LayoutOptions", "SourceFile", "plan_files", "plan_folder"]
