@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch.overrides import TorchFunctionMode
 
-_RANDOM_FILLS = (torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_)
+# By name: some calls show as the function of `torch.nn.init`, others as the method that it ends in, and transformers
+# puts functions of its own in their place while it builds a network.
+_RANDOM_FILLS = frozenset(
+    ("erfinv_", "kaiming_normal_", "kaiming_uniform_", "normal_", "trunc_normal_", "uniform_")
+)
 
 
 class UnfilledWeights(TorchFunctionMode):
@@ -20,6 +23,6 @@ class UnfilledWeights(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _RANDOM_FILLS:
-            return args[0]
+        if getattr(func, "__name__", "") in _RANDOM_FILLS:
+            return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))
