@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Literal
 
 from sqlalchemy import ColumnElement, func, insert, literal, select, true
@@ -14,8 +15,8 @@ from core.errors import Conflict, InvalidRequest
 from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
-from core.registry import resolve_model
-from core.specs import InferSpec, NewItem
+from core.registry import input_of, resolve_model
+from core.specs import InferSpec, NewItem, PrepareSpec
 from core.states import (
     ITEM_RETRYABLE,
     JOB_CLAIMABLE,
@@ -46,30 +47,73 @@ def create_job(
     The same owner and idempotency key bring back the job that was made first.
 
     Raises:
-        InvalidRequest: no items, too many, a key used twice, a recording its owner never sent, or an unknown model.
+        InvalidRequest: no items, too many, a key used twice, a recording its owner never sent, or a
+            model that is unknown or cannot draw.
     """
-    if idempotency_key is not None:
-        earlier = session.scalar(
-            select(Job).where(Job.owner_id == owner_id, Job.idempotency_key == idempotency_key)
-        )
-        if earlier is not None:
-            return earlier
+    earlier = job_of_key(session, owner_id, idempotency_key)
+    if earlier is not None:
+        return earlier
     _check_items(session, owner_id, items, max_items)
     model = resolve_model(session, spec.model)
+    if input_of(model) is None:
+        raise InvalidRequest(
+            f"{model.label} draws nothing by itself. Pair it: voicesketch models pair ENCODER DECODER --name NAME"
+        )
     at = now(session)
-    job = Job(
-        id=new_id("job"),
-        kind=spec.kind,
+    job = enter_job(
+        session,
+        spec=spec,
         owner_id=owner_id,
-        name=name[:200] or f"{len(items)} recording{'s' if len(items) != 1 else ''}",
-        spec=spec.model_dump(mode="json"),
+        name=name or f"{len(items)} recording{'s' if len(items) != 1 else ''}",
         queue=queue,
         priority=priority,
         model_version_id=model.id,
         idempotency_key=idempotency_key,
+        at=at,
+    )
+    enter_items(session, job, (_item_row(number, item, at) for number, item in enumerate(items)))
+    job.total = len(items)
+    job.failed = sum(item.recording is None for item in items)
+    job.pending = len(items) - job.failed
+    if job.failed:
+        _record_born_failed(session, job, at)
+    queue_job(session, job, at=at)
+    return job
+
+
+def job_of_key(session: Session, owner_id: str, idempotency_key: str | None) -> Job | None:
+    """The job that this owner made with this key before."""
+    if idempotency_key is None:
+        return None
+    return session.scalar(select(Job).where(Job.owner_id == owner_id, Job.idempotency_key == idempotency_key))
+
+
+def enter_job(
+    session: Session,
+    *,
+    spec: InferSpec | PrepareSpec,
+    owner_id: str,
+    name: str,
+    queue: str,
+    priority: int,
+    model_version_id: str | None,
+    idempotency_key: str | None,
+    at: datetime,
+) -> Job:
+    """Writes a job that has no items yet and is being validated."""
+    job = Job(
+        id=new_id("job"),
+        kind=spec.kind,
+        owner_id=owner_id,
+        name=name[:200],
+        spec=spec.model_dump(mode="json"),
+        queue=queue,
+        priority=priority,
+        model_version_id=model_version_id,
+        idempotency_key=idempotency_key,
         state=JobState.VALIDATING,
         created_at=at,
-        total=len(items),
+        total=0,
         token=0,
         pending=0,
         leased=0,
@@ -82,22 +126,21 @@ def create_job(
     session.add(job)
     session.flush()
     session.add(Transition(job_id=job.id, old=None, new=JobState.VALIDATING.value, actor=owner_id, at=at))
-    for start in range(0, len(items), _ROWS_AT_ONCE):
-        session.execute(
-            insert(Item),
-            [
-                _item_row(job.id, start + offset, item, at)
-                for offset, item in enumerate(items[start : start + _ROWS_AT_ONCE])
-            ],
-        )
-    job.failed = sum(item.recording is None for item in items)
-    job.pending = len(items) - job.failed
-    if job.failed:
-        _record_born_failed(session, job, at)
-    move_job(session, job, JobState.QUEUED, actor=owner_id, at=at)
-    if not settle_job(session, job, actor=owner_id, at=at):
-        ring(session, job, at=at)
     return job
+
+
+def enter_items(session: Session, job: Job, rows: Iterable[dict[str, object]]) -> None:
+    """Writes the items of a new job, each with its position, key, name and state."""
+    remaining = iter(rows)
+    while some := list(islice(remaining, _ROWS_AT_ONCE)):
+        session.execute(insert(Item), [{"job_id": job.id, "attempts": 0, "lost": 0, **row} for row in some])
+
+
+def queue_job(session: Session, job: Job, *, at: datetime) -> None:
+    """Lets workers have a job whose items are written and counted."""
+    move_job(session, job, JobState.QUEUED, actor=job.owner_id, at=at)
+    if not settle_job(session, job, actor=job.owner_id, at=at):
+        ring(session, job, at=at)
 
 
 def cancel_job(session: Session, job_id: str, *, actor: str) -> Job:
@@ -166,19 +209,22 @@ def retry_job(
     if job.state not in JOB_FINAL:
         raise Conflict("This job is still at work; retry once it has ended.")
     if job.state not in JOB_RETRYABLE:
-        raise Conflict("Every recording of this job has its face; there is nothing to retry.")
+        raise Conflict("Everything in this job went well; there is nothing to retry.")
+    if job.kind == "prepare":
+        which, item_ids = "unfinished", None  # a dataset is made of all its parts, or not at all
     states = {
         "failed": {ItemState.FAILED},
         "cancelled": {ItemState.CANCELLED},
         "unfinished": set(ITEM_RETRYABLE),
     }[which]
     chosen: ColumnElement[bool] = Item.id.in_(item_ids) if item_ids is not None else true()
+    # Items that never came with a recording have nothing to try again.
+    possible = Item.recording_sha256.is_not(None) if job.kind == "infer" else true()
     at = now(session)
     moved = move_items(
         session,
         job,
-        # Items that never came with a recording have nothing to try again.
-        Item.state.in_(states) & Item.recording_sha256.is_not(None) & chosen,
+        Item.state.in_(states) & possible & chosen,
         ItemState.PENDING,
         actor=actor,
         at=at,
@@ -241,10 +287,9 @@ def _record_born_failed(session: Session, job: Job, at: datetime) -> None:
     )
 
 
-def _item_row(job_id: str, position: int, item: NewItem, at: datetime) -> dict[str, object]:
+def _item_row(position: int, item: NewItem, at: datetime) -> dict[str, object]:
     failed = item.recording is None
     return {
-        "job_id": job_id,
         "position": position,
         "key": item.key,
         "name": item.name or item.key,
@@ -253,6 +298,4 @@ def _item_row(job_id: str, position: int, item: NewItem, at: datetime) -> dict[s
         "error_code": item.error_code if failed else None,
         "error_message": item.error_message if failed else None,
         "finished_at": at if failed else None,
-        "attempts": 0,
-        "lost": 0,
     }

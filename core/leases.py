@@ -7,49 +7,30 @@ database's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
+from core.chunks import Chunk, read_chunk
 from core.database import Database, now
 from core.errors import LeaseLost
 from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
 from core.processes import host_identity, is_alive
-from core.specs import InferSpec
 from core.states import JOB_CLAIMABLE, AttemptState, ItemState, JobState
-from core.tables import Attempt, Drawing, Item, Job, Recording, User, Worker
+from core.tables import Attempt, Item, Job, User, Worker
 
 # Items whose worker died are claimed in smaller company, and alone in the end: whichever of them kills its worker is
 # found, and its chunk-mates are finished.
 _COMPANY_AFTER_LOSS = 8
-
-
-@dataclass(frozen=True)
-class ClaimedItem:
-    id: int
-    name: str
-    recording_sha256: str
-    object_key: str
-    size_bytes: int
-    drawing_id: str | None  # the face that is already there for this recording, model version and parameters
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A run of items of one job, claimed by one attempt."""
-
-    attempt_id: str
-    job_id: str
-    token: int
-    worker_id: str
-    model_version_id: str
-    parameters_sha256: str
-    items: tuple[ClaimedItem, ...]
+# A shard of a dataset holds many inputs: a few at once fill the time of a chunk.
+_LARGE_ITEMS_AT_ONCE = 4
+# The rate people see forgets what is older than about this.
+_RATE_MEMORY_SECONDS = 20.0
 
 
 def claim_chunk(
@@ -71,22 +52,35 @@ def claim_chunk(
     for job_id in session.scalars(waiting.limit(16)).all():
         job = hold_job(session, job_id)
         if job.state in JOB_CLAIMABLE and job.pending > 0:
-            return _claim_from(session, job, worker_id, size=size, lease_seconds=lease_seconds)
+            chunk = _claim_from(session, job, worker_id, size=size, lease_seconds=lease_seconds)
+            if chunk is not None:
+                return chunk
     return None
 
 
-def _claim_from(session: Session, job: Job, worker_id: str, *, size: int, lease_seconds: float) -> Chunk:
+def _claim_from(
+    session: Session, job: Job, worker_id: str, *, size: int, lease_seconds: float
+) -> Chunk | None:
     at = now(session)
-    first = session.execute(
-        select(Item.lost)
+    stage, lost = session.execute(
+        select(Item.stage, Item.lost)
         .where(Item.job_id == job.id, Item.state == ItemState.PENDING)
-        .order_by(Item.lost, Item.position)
+        .order_by(Item.stage, Item.lost, Item.position)
         .limit(1)
-    ).scalar_one()
-    limit = size if first == 0 else min(size, _COMPANY_AFTER_LOSS) if first == 1 else 1
+    ).one()
+    if stage > 0 and _is_at_work_before(session, job, stage):
+        return None
+    if job.kind != "infer":
+        size = min(size, _LARGE_ITEMS_AT_ONCE)
+    limit = size if lost == 0 else min(size, _COMPANY_AFTER_LOSS) if lost == 1 else 1
     ids = session.scalars(
         select(Item.id)
-        .where(Item.job_id == job.id, Item.state == ItemState.PENDING, Item.lost == first)
+        .where(
+            Item.job_id == job.id,
+            Item.state == ItemState.PENDING,
+            Item.stage == stage,
+            Item.lost == lost,
+        )
         .order_by(Item.position)
         .limit(limit)
     ).all()
@@ -119,29 +113,13 @@ def _claim_from(session: Session, job: Job, worker_id: str, *, size: int, lease_
     if job.state is JobState.QUEUED:
         move_job(session, job, JobState.RUNNING, actor=worker_id, at=at)
     session.execute(update(User).where(User.id == job.owner_id).values(served_at=at))
-    assert job.model_version_id is not None
-    parameters = InferSpec.model_validate(job.spec).parameters_sha256()
-    rows = session.execute(
-        select(Item.id, Item.name, Recording.sha256, Recording.object_key, Recording.size_bytes, Drawing.id)
-        .join(Recording, Recording.sha256 == Item.recording_sha256)
-        .outerjoin(
-            Drawing,
-            (Drawing.recording_sha256 == Recording.sha256)
-            & (Drawing.model_version_id == job.model_version_id)
-            & (Drawing.parameters_sha256 == parameters),
-        )
-        .where(Item.id.in_(ids))
-        .order_by(Item.position)
-    )
-    return Chunk(
-        attempt_id=attempt.id,
-        job_id=job.id,
-        token=job.token,
-        worker_id=worker_id,
-        model_version_id=job.model_version_id,
-        parameters_sha256=parameters,
-        items=tuple(ClaimedItem(*row) for row in rows),
-    )
+    return read_chunk(session, job, attempt, ids)
+
+
+def _is_at_work_before(session: Session, job: Job, stage: int) -> bool:
+    """Whether somebody still works on an earlier stage; its pending items would have been claimed first."""
+    earlier = select(Item.id).where(Item.job_id == job.id, Item.state == ItemState.LEASED, Item.stage < stage)
+    return session.scalar(earlier.limit(1)) is not None
 
 
 def hold_attempt(session: Session, attempt_id: str) -> tuple[Job, Attempt]:
@@ -176,6 +154,20 @@ def heartbeat(
             .where(Attempt.id.in_(attempt_ids), Attempt.state == AttemptState.ACTIVE)
             .values(heartbeat_at=at, lease_until=at + timedelta(seconds=lease_seconds))
         )
+
+
+def count_progress(job: Job, attempt: Attempt, finished: int, at: datetime) -> None:
+    """Notes that a held attempt brought so many items to an end, and what that does to the job's rate."""
+    attempt.progress += finished
+    attempt.progress_at = at
+    if attempt.progress >= attempt.items:
+        attempt.state = AttemptState.FINISHED
+        attempt.ended_at = at
+    since = job.rated_at or attempt.started_at
+    elapsed = max((at - since).total_seconds(), 1e-3)
+    weight = 1.0 if job.rate_per_second is None else 1.0 - math.exp(-elapsed / _RATE_MEMORY_SECONDS)
+    job.rate_per_second = (job.rate_per_second or 0.0) * (1.0 - weight) + weight * finished / elapsed
+    job.rated_at = at
 
 
 def attempts_to_stop(session: Session, attempt_ids: Sequence[str]) -> set[str]:
@@ -244,8 +236,8 @@ def _reap_one(database: Database, attempt_id: str, *, gone: bool, max_attempts: 
                 values={
                     "lost": Item.lost + 1,
                     "error_code": "worker_lost",
-                    "error_message": f"The worker stopped {max_attempts} times while it had this recording. "
-                    "If other recordings go well, this one is the likely cause.",
+                    "error_message": f"The worker stopped {max_attempts} times while it had this input. "
+                    "If others go well, this one is the likely cause.",
                 },
             )
         _give_back(session, job, attempt, AttemptState.LOST, actor="ticker", reason=reason)

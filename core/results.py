@@ -6,7 +6,6 @@ attempt had uploaded stays unreferenced.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,17 +14,15 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from core.chunks import InferChunk
 from core.database import now
 from core.errors import LeaseLost
 from core.identifiers import new_id
-from core.leases import Chunk, hold_attempt
+from core.leases import count_progress, hold_attempt
 from core.moves import move_items, settle_job
 from core.objects import StoredObject
-from core.states import AttemptState, ItemState
-from core.tables import Artifact, Attempt, Drawing, Item, Job, Recording
-
-# The rate people see forgets what is older than about this.
-_RATE_MEMORY_SECONDS = 20.0
+from core.states import ItemState
+from core.tables import Artifact, Drawing, Item, Recording
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Drawn:
     face: StoredObject
     spectrogram: StoredObject
     seconds: float
-    duration_seconds: float
+    duration_seconds: float | None  # None for a picture
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class CouldNotDraw:
 Outcome = Drawn | AlreadyDrawn | CouldNotDraw
 
 
-def publish_outcomes(session: Session, chunk: Chunk, outcomes: Sequence[Outcome]) -> list[str]:
+def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Outcome]) -> list[str]:
     """Makes outcomes of one attempt final; answers keys of uploads that were not needed after all.
 
     Raises:
@@ -98,13 +95,13 @@ def publish_outcomes(session: Session, chunk: Chunk, outcomes: Sequence[Outcome]
         )
         if moved != len(ids):
             raise LeaseLost()
-    _count(job, attempt, len(rows), at)
+    count_progress(job, attempt, len(rows), at)
     settle_job(session, job, actor=chunk.worker_id, at=at)
     return unneeded
 
 
 def _publish_drawings(
-    session: Session, chunk: Chunk, outcomes: Sequence[Drawn], at: datetime, unneeded: list[str]
+    session: Session, chunk: InferChunk, outcomes: Sequence[Drawn], at: datetime, unneeded: list[str]
 ) -> dict[int, tuple[str, bool]]:
     """Writes artifacts and drawings; for each item, its drawing and whether it is this attempt's own."""
     published: dict[int, tuple[str, bool]] = {}
@@ -153,16 +150,3 @@ def _publish_drawings(
             .values(duration_seconds=one.duration_seconds)
         )
     return published
-
-
-def _count(job: Job, attempt: Attempt, finished: int, at: datetime) -> None:
-    attempt.progress += finished
-    attempt.progress_at = at
-    if attempt.progress >= attempt.items:
-        attempt.state = AttemptState.FINISHED
-        attempt.ended_at = at
-    since = job.rated_at or attempt.started_at
-    elapsed = max((at - since).total_seconds(), 1e-3)
-    weight = 1.0 if job.rate_per_second is None else 1.0 - math.exp(-elapsed / _RATE_MEMORY_SECONDS)
-    job.rate_per_second = (job.rate_per_second or 0.0) * (1.0 - weight) + weight * finished / elapsed
-    job.rated_at = at

@@ -16,11 +16,30 @@ class InferSpec(BaseModel):
 
     kind: Literal["infer"] = "infer"
     model: str = Field("production", max_length=160, description="An alias, a name, or name@version.")
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Of the noise, for models that draw more than one face of a voice."
+    )
 
     def parameters_sha256(self) -> str:
         """Names everything, besides recording and model version, that the picture depends on."""
-        parameters: dict[str, object] = {}  # the default models draw one face and take no parameters
+        # What is as usual is not named: faces drawn before a parameter existed stay good.
+        parameters: dict[str, object] = {"seed": self.seed} if self.seed else {}
         return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+
+
+DATASET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class PrepareSpec(BaseModel):
+    """Prepare a dataset version by a plan that is kept in the object store."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["prepare"] = "prepare"
+    dataset: str = Field(
+        pattern=DATASET_NAME, max_length=80, description="Its name; the version follows by itself."
+    )
+    plan_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class NewItem(BaseModel):

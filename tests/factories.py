@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from core.accounts import Role, create_user
 from core.database import Database, now
 from core.jobs import create_job
-from core.leases import Chunk, claim_chunk
+from core.chunks import InferChunk
+from core.leases import claim_chunk
 from core.objects import StoredObject, face_key, recording_key, spectrogram_key
 from core.results import CouldNotDraw, Drawn, Outcome, publish_outcomes
 from core.specs import InferSpec, NewItem
@@ -106,16 +107,18 @@ class Ledger:
         with self.database.write() as session:
             return register_worker(session, queue="gpu", device="cpu")
 
-    def claim(self, worker_id: str, size: int = 32, lease_seconds: float = 60.0) -> Chunk:
+    def claim(self, worker_id: str, size: int = 32, lease_seconds: float = 60.0) -> InferChunk:
         chunk = self.try_claim(worker_id, size, lease_seconds)
         assert chunk is not None, "nothing could be claimed"
         return chunk
 
-    def try_claim(self, worker_id: str, size: int = 32, lease_seconds: float = 60.0) -> Chunk | None:
+    def try_claim(self, worker_id: str, size: int = 32, lease_seconds: float = 60.0) -> InferChunk | None:
         with self.database.write() as session:
-            return claim_chunk(session, worker_id, "gpu", size=size, lease_seconds=lease_seconds)
+            chunk = claim_chunk(session, worker_id, "gpu", size=size, lease_seconds=lease_seconds)
+            assert chunk is None or isinstance(chunk, InferChunk)
+            return chunk
 
-    def publish(self, chunk: Chunk, outcomes: list[Outcome] | None = None) -> list[str]:
+    def publish(self, chunk: InferChunk, outcomes: list[Outcome] | None = None) -> list[str]:
         """Publishes a face for every item of the chunk, unless told otherwise."""
         wanted = (
             [drawn(chunk, number) for number in range(len(chunk.items))] if outcomes is None else outcomes
@@ -147,7 +150,7 @@ class Ledger:
         return {state.value: getattr(job, state.value) for state in ItemState}
 
 
-def drawn(chunk: Chunk, number: int) -> Drawn:
+def drawn(chunk: InferChunk, number: int) -> Drawn:
     item = chunk.items[number]
     return Drawn(
         item_id=item.id,
@@ -161,5 +164,5 @@ def drawn(chunk: Chunk, number: int) -> Drawn:
     )
 
 
-def could_not(chunk: Chunk, number: int, code: str = "no_speech") -> CouldNotDraw:
+def could_not(chunk: InferChunk, number: int, code: str = "no_speech") -> CouldNotDraw:
     return CouldNotDraw(chunk.items[number].id, code, "Nothing can be heard in this recording.", 0.1)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 
 from PIL import Image, ImageDraw
 
+from core.chunks import ClaimedItem, InferChunk
 from core.config import Settings
 from core.database import Database
-from core.leases import Chunk, ClaimedItem, claim_chunk
+from core.leases import claim_chunk
 from core.objects import face_key, spectrogram_key
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
 from core.store import Store
@@ -52,11 +53,13 @@ class FakeWorker:
             total += count
         return total
 
-    def claim(self, size: int = 32) -> Chunk | None:
+    def claim(self, size: int = 32) -> InferChunk | None:
         with self.database.write() as session:
-            return claim_chunk(session, self.id, self.settings.queue, size=size, lease_seconds=60)
+            chunk = claim_chunk(session, self.id, self.settings.queue, size=size, lease_seconds=60)
+            assert chunk is None or isinstance(chunk, InferChunk)
+            return chunk
 
-    def finish(self, chunk: Chunk) -> int:
+    def finish(self, chunk: InferChunk) -> int:
         outcomes: list[Outcome] = []
         for item in chunk.items:
             reason = self.refuse(item)
@@ -72,7 +75,7 @@ class FakeWorker:
             self.store.delete(key)
         return len(outcomes)
 
-    def _draw(self, chunk: Chunk, item: ClaimedItem) -> Drawn:
+    def _draw(self, chunk: InferChunk, item: ClaimedItem) -> Drawn:
         keys: Mapping[str, str] = {
             "face": face_key(chunk.job_id, chunk.token, item.id),
             "spectrogram": spectrogram_key(chunk.job_id, chunk.token, item.id),

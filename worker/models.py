@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -15,7 +16,10 @@ from core.errors import NotFound
 from core.registry import fetch_model
 from core.store import Store
 from core.tables import ModelVersion
-from worker.ml.speech_to_face import SpeechToFace
+from worker.ml.drawing_models import DrawingModel, load_drawing_model
+from worker.ml.errors import ModelError
+from worker.ml.networks.catalogue import load_network
+from worker.ml.networks.pretrained import Encoder
 
 log = structlog.get_logger()
 
@@ -25,7 +29,7 @@ _KEPT = 2  # a comparison of two versions goes back and forth between them
 @dataclass(frozen=True)
 class LoadedModel:
     label: str
-    network: SpeechToFace
+    network: DrawingModel
 
 
 class Models:
@@ -36,41 +40,62 @@ class Models:
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
 
     def get(self, model_version_id: str) -> LoadedModel:
-        """Raises:
-        NotFound: no such version.
-        StorageUnavailable: its files cannot be had now.
+        """A model that draws.
+
+        Raises:
+            NotFound: no such version.
+            StorageUnavailable: its files cannot be had now.
+            ModelError: its files do not make a model that draws.
         """
         if model_version_id not in self._loaded:
-            with self._database.read() as session:
-                version = session.get(ModelVersion, model_version_id)
-            if version is None:
-                raise NotFound(f"There is no model version {model_version_id}.")
-            folder = fetch_model(self._store, version, self._settings.cache_folder.expanduser() / "models")
-            network = SpeechToFace.from_pretrained(folder, device=self._settings.device)
-            self._loaded[model_version_id] = LoadedModel(version.label, network)
+            label, folder = self._fetch(model_version_id)
+            network = load_drawing_model([folder], self._settings.device)
+            self._loaded[model_version_id] = LoadedModel(label, network)
             while len(self._loaded) > _KEPT:
                 self._loaded.popitem(last=False)
-            log.info("loaded", model=version.label)
+            log.info("loaded", model=label)
         self._loaded.move_to_end(model_version_id)
         return self._loaded[model_version_id]
 
+    def face_encoder(self, model_version_id: str) -> Encoder:
+        """A network that makes embeddings of faces; the caller keeps it for as long as it is needed.
 
-def draw_all(network: SpeechToFace, waveforms: list[np.ndarray]) -> list[np.ndarray | Exception]:
-    """Faces of a batch. Out of memory, it is halved; whatever else fails is narrowed down to the clip that causes it.
+        Raises:
+            ModelError: it is something else; and as `get`.
+        """
+        label, folder = self._fetch(model_version_id)
+        network = load_network(folder, self._settings.device)
+        if not isinstance(network, Encoder) or network.input != "face":
+            raise ModelError(
+                "not_a_face_encoder", f"{label} makes no embeddings of faces. Name one that does."
+            )
+        return network
+
+    def _fetch(self, model_version_id: str) -> tuple[str, Path]:
+        with self._database.read() as session:
+            version = session.get(ModelVersion, model_version_id)
+        if version is None:
+            raise NotFound(f"There is no model version {model_version_id}.")
+        cache = self._settings.cache_folder.expanduser() / "models"
+        return version.label, fetch_model(self._store, version, cache)
+
+
+def draw_all(network: DrawingModel, inputs: list[np.ndarray], seed: int = 0) -> list[np.ndarray | Exception]:
+    """Faces of a batch. Out of memory, it is halved; whatever else fails is narrowed down to the input that causes it.
 
     Returns:
-        For each waveform its face, uint8 [height, width, 3], or what went wrong with it alone.
+        For each input its face, uint8 [height, width, 3], or what went wrong with it alone.
     """
     try:
-        return list(network.draw(waveforms))
+        return list(network.draw(inputs, seed))
     except torch.OutOfMemoryError as error:
-        log.warning("out of memory", batch=len(waveforms))
+        log.warning("out of memory", batch=len(inputs))
         torch.cuda.empty_cache()
-        if len(waveforms) == 1:
+        if len(inputs) == 1:
             return [error]
     except RuntimeError as error:
-        log.exception("a batch failed", batch=len(waveforms))
-        if len(waveforms) == 1:
+        log.exception("a batch failed", batch=len(inputs))
+        if len(inputs) == 1:
             return [error]
-    middle = len(waveforms) // 2
-    return draw_all(network, waveforms[:middle]) + draw_all(network, waveforms[middle:])
+    middle = len(inputs) // 2
+    return draw_all(network, inputs[:middle], seed) + draw_all(network, inputs[middle:], seed)

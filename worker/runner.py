@@ -20,13 +20,15 @@ import numpy as np
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.chunks import ClaimedItem, InferChunk, PrepareChunk
 from core.config import Settings
 from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
-from core.leases import Chunk, ClaimedItem, claim_chunk, release
+from core.leases import claim_chunk, release
 from core.results import CouldNotDraw, Outcome, publish_outcomes
 from core.store import Store
 from core.workers import end_worker, register_worker
+from worker.dataset_work import DatasetWork
 from worker.ml.audio import Limits
 from worker.ml.errors import ModelError
 from worker.models import LoadedModel, Models, draw_all
@@ -50,7 +52,7 @@ _LEAVING = "the worker is leaving"
 class _Open:
     """A chunk at work: what is still on its way, and what waits to be published."""
 
-    chunk: Chunk
+    chunk: InferChunk
     model: LoadedModel
     left: int  # items without an outcome
     outcomes: list[Outcome] = field(default_factory=list)
@@ -84,6 +86,10 @@ class Runner:
         self._coming: deque[_Coming] = deque()
         self._going: dict[Future[Outcome], tuple[_Open, ClaimedItem]] = {}
         self._open: list[_Open] = []
+        # Preparations take a thread of their own: a dataset in the making must not keep ten recordings waiting.
+        self._dataset_work = DatasetWork(self._database, self._store, self._models, settings.device)
+        self._preparer = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self._preparing: dict[Future[bool], PrepareChunk] = {}
         self._failures = 0  # in a row, of what surrounds us
         self._not_before = 0.0  # nothing is claimed until then
 
@@ -92,13 +98,17 @@ class Runner:
         while True:
             self._wait_out_failures()
             self._claim_ahead()
-            if not self._open:
+            if not self._open and not self._preparing:
                 break
-            self._pulse.moved(self._describe())
-            self._draw_a_batch()
-            self._collect()
-            self._stop_what_must()
-            self._publish()
+            if self._open:
+                self._pulse.moved(self._describe())
+                self._draw_a_batch()
+                self._collect()
+                self._stop_what_must()
+                self._publish()
+            else:
+                wait(self._preparing, timeout=0.2, return_when=FIRST_COMPLETED)
+            self._end_preparations()
         self._pulse.moved("")
 
     def close(self) -> None:
@@ -109,9 +119,12 @@ class Runner:
         self._pulse.end()
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._writers.shutdown(wait=False, cancel_futures=True)
+        self._preparer.shutdown(wait=False, cancel_futures=True)
         try:
             for one in self._open:
-                self._let_go(one, "the worker stops")
+                self._let_go(one.chunk, "the worker stops")
+            for chunk in self._preparing.values():
+                self._let_go(chunk, "the worker stops")
             with self._database.write() as session:
                 end_worker(session, self.worker_id)
         except SQLAlchemyError as error:
@@ -125,7 +138,7 @@ class Runner:
 
     def _claim_ahead(self) -> None:
         while (
-            len(self._open) < OPEN_CHUNKS
+            len(self._open) + len(self._preparing) < OPEN_CHUNKS
             and len(self._coming) < 2 * BATCH
             and not self._pulse.draining
             and time.monotonic() >= self._not_before
@@ -141,11 +154,14 @@ class Runner:
             if chunk is None:
                 return
             self._pulse.hold(chunk.attempt_id)
-            self._pulse.moved(f"opening a chunk of {chunk.job_id}")
-            self._start(chunk)
+            log.info("claimed", job=chunk.job_id, token=chunk.token, items=len(chunk.items))
+            if isinstance(chunk, PrepareChunk):
+                self._prepare(chunk)
+            else:
+                self._pulse.moved(f"opening a chunk of {chunk.job_id}")
+                self._start(chunk)
 
-    def _start(self, chunk: Chunk) -> None:
-        log.info("claimed", job=chunk.job_id, token=chunk.token, items=len(chunk.items))
+    def _start(self, chunk: InferChunk) -> None:
         try:
             model = self._models.get(chunk.model_version_id)
         except (ModelError, VoicesketchError) as error:
@@ -155,10 +171,32 @@ class Runner:
         self._open.append(one)
         for item in chunk.items:
             self._coming.append(
-                _Coming(one, item, self._decoders.submit(hear, self._store, item, self._limits))
+                _Coming(
+                    one,
+                    item,
+                    self._decoders.submit(hear, self._store, item, self._limits, model.network.input),
+                )
             )
 
-    def _fail_to_start(self, chunk: Chunk, error: ModelError | VoicesketchError) -> None:
+    def _prepare(self, chunk: PrepareChunk) -> None:
+        def why_stop() -> str | None:
+            if self._pulse.must_stop(chunk.attempt_id):
+                return _CANCELLED
+            return _LEAVING if self._pulse.draining else None
+
+        work = self._preparer.submit(self._dataset_work.carry_out, chunk, why_stop, self._pulse.moved)
+        self._preparing[work] = chunk
+
+    def _end_preparations(self) -> None:
+        for work in [work for work in self._preparing if work.done()]:
+            chunk = self._preparing.pop(work)
+            self._pulse.let_go(chunk.attempt_id)
+            if work.result():
+                self._failures = 0
+            else:
+                self._count_failure()
+
+    def _fail_to_start(self, chunk: InferChunk, error: ModelError | VoicesketchError) -> None:
         log.error("no model", job=chunk.job_id, code=error.code, error=error.message)
         with self._database.write() as session:
             if isinstance(error, Retryable):
@@ -184,7 +222,7 @@ class Runner:
         batch: list[tuple[_Open, ClaimedItem, Heard]] = []
         while self._coming and self._coming[0].heard.done() and len(batch) < BATCH:
             coming = self._coming[0]
-            if batch and coming.open.model is not batch[0][0].model:
+            if batch and not _go_together(coming.open, batch[0][0]):
                 break
             self._coming.popleft()
             heard = self._result_of(coming.open, coming.item, coming.heard)
@@ -194,9 +232,9 @@ class Runner:
                 self._settle(coming.open, heard)
         if not batch:
             return
-        model = batch[0][0].model
+        model, seed = batch[0][0].model, batch[0][0].chunk.seed
         began = time.monotonic()
-        faces = draw_all(model.network, [heard.clip.waveform for _, _, heard in batch])
+        faces = draw_all(model.network, [heard.given.data for _, _, heard in batch], seed)
         share = (time.monotonic() - began) / len(batch)
         for (one, item, heard), face in zip(batch, faces, strict=True):
             if isinstance(face, np.ndarray):
@@ -275,18 +313,18 @@ class Runner:
 
     def _close_chunk(self, one: _Open) -> None:
         if one.given_up is not None:
-            self._let_go(one, one.given_up)
+            self._let_go(one.chunk, one.given_up)
             if one.given_up not in (_CANCELLED, _LEAVING):
                 self._count_failure()
         else:
             log.info("finished", job=one.chunk.job_id, token=one.chunk.token)
         self._forget(one)
 
-    def _let_go(self, one: _Open, reason: str) -> None:
+    def _let_go(self, chunk: InferChunk | PrepareChunk, reason: str) -> None:
         try:
             with self._database.write() as session:
-                given_back = release(session, one.chunk.attempt_id, reason=reason)
-            log.info("released", job=one.chunk.job_id, token=one.chunk.token, items=given_back, reason=reason)
+                given_back = release(session, chunk.attempt_id, reason=reason)
+            log.info("released", job=chunk.job_id, token=chunk.token, items=given_back, reason=reason)
         except LeaseLost:
             pass  # all of it was published, or somebody else has it now
 
@@ -304,3 +342,7 @@ class Runner:
         while not self._open and time.monotonic() < self._not_before and not self._pulse.draining:
             self._pulse.moved("waiting for the object store")
             time.sleep(0.2)
+
+
+def _go_together(one: _Open, other: _Open) -> bool:
+    return one.model is other.model and one.chunk.seed == other.chunk.seed

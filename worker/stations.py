@@ -9,18 +9,20 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import structlog
 
 from core.errors import NotFound
-from core.leases import Chunk, ClaimedItem
+from core.chunks import ClaimedItem, InferChunk
 from core.objects import face_key, spectrogram_key
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome
 from core.store import Store
-from worker.ml.audio import Clip, Limits, decode
-from worker.ml.errors import AudioError
-from worker.ml.pictures import face_metadata, face_png, spectrogram_png
+from worker.inputs import Given, read_input
+from worker.ml.audio import Limits
+from worker.ml.errors import AudioError, PictureError
+from worker.ml.pictures import face_metadata, face_png
 
 log = structlog.get_logger()
 
@@ -30,14 +32,16 @@ _IN_MEMORY_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Heard:
-    """A decoded clip and the seconds of work it took."""
+    """A decoded input and the seconds of work it took."""
 
-    clip: Clip
+    given: Given
     seconds: float
 
 
-def hear(store: Store, item: ClaimedItem, limits: Limits) -> Heard | Outcome:
-    """Fetches and decodes; what is wrong with the recording comes back as its outcome.
+def hear(
+    store: Store, item: ClaimedItem, limits: Limits, kind: Literal["voice", "face"] = "voice"
+) -> Heard | Outcome:
+    """Fetches and decodes; what is wrong with the recording, or the picture, comes back as its outcome.
 
     Raises:
         StorageUnavailable: the store is at fault, not the recording.
@@ -47,13 +51,14 @@ def hear(store: Store, item: ClaimedItem, limits: Limits) -> Heard | Outcome:
     began = time.monotonic()
     try:
         if item.size_bytes <= _IN_MEMORY_BYTES:
-            return Heard(decode(store.get(item.object_key), limits), time.monotonic() - began)
+            given = read_input(kind, store.get(item.object_key), limits)
+            return Heard(given, time.monotonic() - began)
         with tempfile.NamedTemporaryFile(prefix="voicesketch-") as file:
             for piece in store.stream(item.object_key):
                 file.write(piece)
             file.flush()
-            return Heard(decode(Path(file.name), limits), time.monotonic() - began)
-    except AudioError as error:
+            return Heard(read_input(kind, Path(file.name), limits), time.monotonic() - began)
+    except (AudioError, PictureError) as error:
         return CouldNotDraw(item.id, error.code, error.message, time.monotonic() - began)
     except NotFound:
         message = "The recording is no longer in the object store. Send it again."
@@ -62,14 +67,14 @@ def hear(store: Store, item: ClaimedItem, limits: Limits) -> Heard | Outcome:
 
 def hand_out(
     store: Store,
-    chunk: Chunk,
+    chunk: InferChunk,
     item: ClaimedItem,
     heard: Heard,
     face: np.ndarray,
     drawing_seconds: float,
     model: str,
 ) -> Outcome:
-    """Encodes and uploads a face and the picture of its voice.
+    """Encodes and uploads a face and the picture of what it was drawn from.
 
     Args:
         face: uint8 [height, width, 3].
@@ -80,8 +85,8 @@ def hand_out(
         StorageUnavailable: nothing was published; the work may be done again.
     """
     began = time.monotonic()
-    picture = face_png(face, face_metadata(model, item.recording_sha256))
-    spectrogram = spectrogram_png(heard.clip.waveform)
+    picture = face_png(face, face_metadata(model, item.recording_sha256, heard.given.kind))
+    spectrogram = heard.given.shown()
     stored_face = store.put(face_key(chunk.job_id, chunk.token, item.id), picture, "image/png", "face")
     stored_spectrogram = store.put(
         spectrogram_key(chunk.job_id, chunk.token, item.id), spectrogram, "image/png", "spectrogram"
@@ -92,5 +97,5 @@ def hand_out(
         face=stored_face,
         spectrogram=stored_spectrogram,
         seconds=heard.seconds + drawing_seconds + time.monotonic() - began,
-        duration_seconds=heard.clip.duration_seconds,
+        duration_seconds=heard.given.duration_seconds,
     )

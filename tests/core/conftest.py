@@ -1,4 +1,4 @@
-"""A migrated ledger on each database that we support."""
+"""A migrated ledger on each database that we support, and a bucket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from core.bootstrap import migrate
+from core.config import Settings
 from core.database import Database
+from core.store import Store
 from tests.factories import Ledger
 
 
@@ -17,3 +19,10 @@ def ledger(database_url: str) -> Iterator[Ledger]:
     database = Database(database_url)
     yield Ledger(database)
     database.dispose()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    store = Store(settings)
+    store.ensure_bucket()
+    return store

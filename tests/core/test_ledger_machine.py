@@ -11,10 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import func, select, update
 
 from core.bootstrap import migrate
+from core.chunks import InferChunk
 from core.database import Database
 from core.errors import Conflict, LeaseLost
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
-from core.leases import Chunk, reap, release
+from core.leases import reap, release
 from core.states import ITEM_FINAL, ITEM_MOVES, JOB_FINAL, JOB_MOVES, ItemState, JobState
 from core.tables import Attempt, Drawing, Transition
 from tests.factories import Ledger, could_not, drawn
@@ -29,7 +30,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(Database(url))
         self.worker = self.ledger.worker()
         self.jobs: list[str] = []
-        self.chunks: list[tuple[Chunk, list[int]]] = []  # with the numbers of the items not yet published
+        self.chunks: list[
+            tuple[InferChunk, list[int]]
+        ] = []  # with the numbers of the items not yet published
 
     def teardown(self) -> None:
         self.ledger.database.dispose()

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from core.bootstrap import migrate
 from core.config import Settings
-from core.database import Database
-from core.errors import InvalidRequest, NotFound, StorageUnavailable, TooLarge
+from core.errors import NotFound, StorageUnavailable, TooLarge
 from core.recordings import media_type_of, take_in
-from core.registry import PRODUCTION, fetch_model, register_model, resolve_model
 from core.store import Store
 from core.tables import Recording, RecordingOwner
 from tests.factories import Ledger
-
-
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    store = Store(settings)
-    store.ensure_bucket()
-    return store
-
-
-@pytest.fixture
-def ledger(settings: Settings) -> Iterator[Ledger]:
-    migrate(settings.database_url)
-    database = Database(settings.database_url)
-    yield Ledger(database)
-    database.dispose()
-
-
-@pytest.fixture
-def model_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"size": 1}))
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return folder
 
 
 def test_a_recording_sent_by_two_people_is_stored_once_and_belongs_to_both(
@@ -99,39 +69,3 @@ def test_wrong_credentials_and_an_absent_store_are_the_surroundings_fault(settin
     absent = Store(settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:9"}))
     with pytest.raises(StorageUnavailable):
         absent.get("a")
-
-
-def test_a_model_is_registered_once_and_found_by_alias_name_and_version(
-    ledger: Ledger, store: Store, model_folder: Path
-) -> None:
-    first = register_model(ledger.database, store, model_folder, name="tiny", alias=PRODUCTION)
-    assert register_model(ledger.database, store, model_folder, name="tiny", alias=PRODUCTION).id == first.id
-    (model_folder / "model.safetensors").write_bytes(b"other weights")
-    second = register_model(ledger.database, store, model_folder, name="tiny", alias=PRODUCTION)
-    assert (first.label, second.label) == ("tiny@1", "tiny@2")
-    with ledger.database.read() as session:
-        assert resolve_model(session, PRODUCTION).id == first.id  # an alias is only moved on purpose
-        assert resolve_model(session, "tiny").id == second.id
-        assert resolve_model(session, "tiny@1").id == first.id
-        for wrong in ("tiny@9", "tiny@x", "other"):
-            with pytest.raises(InvalidRequest, match="production, tiny@1, tiny@2"):
-                resolve_model(session, wrong)
-
-
-def test_a_fetched_model_is_whole_or_refused(
-    ledger: Ledger, store: Store, model_folder: Path, tmp_path: Path
-) -> None:
-    version = register_model(ledger.database, store, model_folder, name="tiny", alias=None)
-    folder = fetch_model(store, version, tmp_path / "cache")
-    assert (folder / "model.safetensors").read_bytes() == b"weights"
-    (folder / "model.safetensors").write_bytes(b"torn")  # a damaged cache is fetched again
-    assert (fetch_model(store, version, tmp_path / "cache") / "model.safetensors").read_bytes() == b"weights"
-    store.put(version.files[1]["key"], b"torn", "application/octet-stream")
-    with pytest.raises(StorageUnavailable, match="damaged"):
-        fetch_model(store, version, tmp_path / "other")
-    assert list((tmp_path / "other").iterdir()) == []
-
-
-def test_a_folder_that_is_no_model_is_refused(ledger: Ledger, store: Store, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match=r"config\.json, model\.safetensors is missing"):
-        register_model(ledger.database, store, tmp_path, name="none", alias=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -20,6 +21,9 @@ from PIL.PngImagePlugin import PngInfo
 SOFTWARE = "voicesketch"
 DESCRIPTION = (
     "AI-generated guess of a face from a recording of a voice. Not a likeness and not evidence of identity."
+)
+DESCRIPTION_OF_FACE_TO_FACE = (
+    "AI-generated reconstruction of a face from a picture. Not a photograph and not evidence of identity."
 )
 SOURCE_TYPE = "trainedAlgorithmicMedia"
 SOURCE_TYPE_URI = f"http://cv.iptc.org/newscodes/digitalsourcetype/{SOURCE_TYPE}"
@@ -41,9 +45,17 @@ _COLOUR_STOPS = (
 )
 
 
-def face_metadata(model_version: str, recording_sha256: str) -> dict[str, str]:
+def face_metadata(
+    model_version: str, input_sha256: str, drawn_from: Literal["voice", "face"] = "voice"
+) -> dict[str, str]:
     """What every face says about itself beyond being generated; the shell and the queue both use this."""
-    return {"recording_sha256": recording_sha256, "model_version": model_version}
+    if drawn_from == "face":
+        return {
+            "Description": DESCRIPTION_OF_FACE_TO_FACE,
+            "picture_sha256": input_sha256,
+            "model_version": model_version,
+        }
+    return {"recording_sha256": input_sha256, "model_version": model_version}
 
 
 def face_png(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:

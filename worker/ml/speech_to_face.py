@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,11 @@ class SpeechToFace(nn.Module):
         return self.face_generator.image_size
 
     @property
+    def input(self) -> Literal["voice", "face"]:
+        """What `draw` takes."""
+        return "voice"
+
+    @property
     def sample_rate(self) -> int:
         """Of the waveforms `draw` expects, in Hz."""
         return SAMPLE_RATE
@@ -116,11 +122,12 @@ class SpeechToFace(nn.Module):
         levels = faces.clamp(0, 1).mul(255).round().to(torch.uint8)
         return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
-    def draw(self, waveforms: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.uint8]:
+    def draw(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> npt.NDArray[np.uint8]:
         """Draw a face for each recording.
 
         Args:
-            waveforms: each float32 `[T]`, 16 kHz mono, of any length from half a second up.
+            inputs: waveforms, each float32 `[T]`, 16 kHz mono, of any length from half a second up.
+            seed: not used: this model takes no noise.
 
         Returns:
             uint8 RGB `[N, image_size, image_size, 3]`.
@@ -130,6 +137,6 @@ class SpeechToFace(nn.Module):
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
         with torch.inference_mode(), exact:
-            for start in range(0, len(waveforms), MOST_CLIPS_AT_ONCE):
-                parts.append(self.paint(self.listen(waveforms[start : start + MOST_CLIPS_AT_ONCE])))
+            for start in range(0, len(inputs), MOST_CLIPS_AT_ONCE):
+                parts.append(self.paint(self.listen(inputs[start : start + MOST_CLIPS_AT_ONCE])))
         return np.concatenate(parts)

@@ -22,6 +22,7 @@ from torch import nn
 
 from worker.ml.devices import Precision, choose_device
 from worker.ml.errors import ModelError
+from worker.ml.networks.initialisation import UnfilledWeights
 from worker.ml.weight_files import (
     read_config_values,
     read_tensors,
@@ -93,7 +94,8 @@ class Network(nn.Module):
         where = choose_device(device)
         try:
             identity = Identity(str(values["name"]), int(values["revision"]), str(values["weights_sha256"]))
-            network = cls(config_from(cls.Config, values["config"]))
+            with UnfilledWeights():
+                network = cls(config_from(cls.Config, values["config"]))
         except (RuntimeError, TypeError, ValueError, KeyError) as failure:
             raise ModelError(
                 "checkpoint_mismatch",
@@ -126,8 +128,12 @@ class Network(nn.Module):
             self.identity.revision if revision is None else revision,
             sha256,
         )
-        values = {"kind": self.kind, "format": FORMAT, **asdict(self.identity), "config": asdict(self.config)}
-        write_config_values(folder, values)
+        values = {"kind": self.kind, "format": FORMAT, **asdict(self.identity)}
+        write_config_values(folder, {**values, **self.part(), "config": asdict(self.config)})
+
+    def part(self) -> dict[str, str]:
+        """What this network can be part of, for whoever reads the configuration and knows no kinds."""
+        return {}
 
     @property
     def device(self) -> torch.device:
@@ -160,6 +166,9 @@ class Encoder(Network):
     def clip_seconds(self) -> float:
         """How much of a recording is listened to; 0 for encoders of faces."""
         return 0.0
+
+    def part(self) -> dict[str, str]:
+        return {"part": "encoder", "input": self.input}
 
     def encode(self, inputs: Sequence[npt.NDArray[Any]]) -> torch.Tensor:
         """Preprocess by the recipe and embed. Answers float32 `[N, D]` on the network's device."""
@@ -201,6 +210,9 @@ class Decoder(Network):
     @property
     def image_size(self) -> int:
         return int(self.config.image_size)
+
+    def part(self) -> dict[str, str]:
+        return {"part": "decoder"}
 
     def decode(self, embeddings: torch.Tensor, seed: int = 0) -> Pictures:
         """Draw a picture for each row of float32 `[N, D]`.

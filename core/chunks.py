@@ -1,0 +1,113 @@
+"""What a claim hands to a worker: a run of items of one job, with everything that is needed to work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.specs import InferSpec, PrepareSpec
+from core.tables import Attempt, Drawing, Item, Job, Recording
+
+
+@dataclass(frozen=True)
+class ClaimedItem:
+    id: int
+    name: str
+    recording_sha256: str
+    object_key: str
+    size_bytes: int
+    drawing_id: str | None  # the face that is already there for this recording, model version and parameters
+
+
+@dataclass(frozen=True)
+class ClaimedStep:
+    """A step of a preparation: a shard (stage 0), or the dataset version made of all of them (stage 1)."""
+
+    id: int
+    name: str
+    position: int
+    stage: int
+
+
+@dataclass(frozen=True)
+class InferChunk:
+    """Recordings to draw faces for."""
+
+    attempt_id: str
+    job_id: str
+    token: int
+    worker_id: str
+    model_version_id: str
+    parameters_sha256: str
+    seed: int
+    items: tuple[ClaimedItem, ...]
+
+
+@dataclass(frozen=True)
+class PrepareChunk:
+    """Steps of a dataset in the making."""
+
+    attempt_id: str
+    job_id: str
+    token: int
+    worker_id: str
+    dataset: str
+    plan_sha256: str
+    items: tuple[ClaimedStep, ...]
+
+
+Chunk = InferChunk | PrepareChunk
+
+
+def read_chunk(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> Chunk:
+    """The chunk of an attempt that was just made."""
+    if job.kind == "prepare":
+        return _read_preparation(session, job, attempt, ids)
+    return _read_inference(session, job, attempt, ids)
+
+
+def _read_inference(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> InferChunk:
+    assert job.model_version_id is not None
+    spec = InferSpec.model_validate(job.spec)
+    parameters = spec.parameters_sha256()
+    rows = session.execute(
+        select(Item.id, Item.name, Recording.sha256, Recording.object_key, Recording.size_bytes, Drawing.id)
+        .join(Recording, Recording.sha256 == Item.recording_sha256)
+        .outerjoin(
+            Drawing,
+            (Drawing.recording_sha256 == Recording.sha256)
+            & (Drawing.model_version_id == job.model_version_id)
+            & (Drawing.parameters_sha256 == parameters),
+        )
+        .where(Item.id.in_(ids))
+        .order_by(Item.position)
+    )
+    return InferChunk(
+        attempt_id=attempt.id,
+        job_id=job.id,
+        token=attempt.token,
+        worker_id=attempt.worker_id,
+        model_version_id=job.model_version_id,
+        parameters_sha256=parameters,
+        seed=spec.seed,
+        items=tuple(ClaimedItem(*row) for row in rows),
+    )
+
+
+def _read_preparation(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> PrepareChunk:
+    spec = PrepareSpec.model_validate(job.spec)
+    rows = session.execute(
+        select(Item.id, Item.name, Item.position, Item.stage).where(Item.id.in_(ids)).order_by(Item.position)
+    )
+    return PrepareChunk(
+        attempt_id=attempt.id,
+        job_id=job.id,
+        token=attempt.token,
+        worker_id=attempt.worker_id,
+        dataset=spec.dataset,
+        plan_sha256=spec.plan_sha256,
+        items=tuple(ClaimedStep(*row) for row in rows),
+    )

@@ -1,0 +1,66 @@
+"""What a model is given: a clip of a recording, or a picture of a face, out of a file's content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from worker.ml.errors import PictureError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from worker.ml.audio import Limits
+
+_SHOWN_PIXELS = 224  # side of the picture that is shown beside the face drawn from it
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input that was decoded.
+
+    Attributes:
+        data: waveform float32 `[T]` at 16 kHz, or picture uint8 RGB `[H, W, 3]`.
+        duration_seconds: of the recording; None for a picture.
+        kind: which of the two it is.
+    """
+
+    data: npt.NDArray[Any]
+    duration_seconds: float | None
+    kind: Literal["voice", "face"]
+
+    def shown(self) -> bytes:
+        """A small PNG that says what was given: a spectrogram, or the picture itself."""
+        if self.kind == "voice":
+            from worker.ml.pictures import spectrogram_png
+
+            return spectrogram_png(self.data)
+        from worker.ml.images import picture_png, resized
+
+        height, width = self.data.shape[:2]
+        scale = min(1.0, _SHOWN_PIXELS / max(height, width))
+        return picture_png(resized(self.data, max(1, round(width * scale)), max(1, round(height * scale))))
+
+
+def read_input(kind: Literal["voice", "face"], source: bytes | Path, limits: Limits | None = None) -> Given:
+    """Decode a file for a model that takes voices, or faces.
+
+    Raises:
+        AudioError, PictureError: with a stable code, when the file cannot be used.
+    """
+    if kind == "voice":
+        from worker.ml.audio import DEFAULT_LIMITS, decode
+
+        clip = decode(source, limits or DEFAULT_LIMITS)
+        return Given(clip.waveform, clip.duration_seconds, kind)
+    from worker.ml.images import read_picture
+
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as failure:
+        reason = failure.strerror or str(failure)
+        raise PictureError(
+            "unreadable_file", f"The file cannot be read ({reason}). Check its path and rights."
+        ) from failure
+    return Given(read_picture(content).rgb, None, kind)

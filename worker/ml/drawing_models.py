@@ -1,0 +1,85 @@
+"""Whatever can draw: the default model, and pairs of an encoder and a decoder. One way to name and load them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.ml.errors import ModelError
+from worker.ml.model_files import KIND as SPEECH_TO_FACE
+from worker.ml.model_files import find_model
+from worker.ml.weight_files import read_config_values
+
+_PAIR = "pair"
+_JOINED_BY = "+"
+
+
+class DrawingModel(Protocol):
+    """A model that draws faces; see `worker.ml.pair.Pair.draw`."""
+
+    @property
+    def input(self) -> Literal["voice", "face"]: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    @property
+    def image_size(self) -> int: ...
+
+    @property
+    def clip_seconds(self) -> float: ...
+
+    def draw(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> npt.NDArray[np.uint8]: ...
+
+
+def find_drawing_model(reference: str) -> tuple[Path, ...]:
+    """The folders that a reference stands for: one, or two for `ENCODER+DECODER`. Loads nothing.
+
+    Raises:
+        ModelError: `model_not_found`.
+    """
+    if _JOINED_BY in reference and not Path(reference).exists():
+        encoder, _, decoder = reference.partition(_JOINED_BY)
+        return find_model(encoder), find_model(decoder)
+    return (find_model(reference),)
+
+
+def input_of(folders: Sequence[Path]) -> Literal["voice", "face"]:
+    """What a model takes, told from its configuration alone."""
+    values = read_config_values(folders[0])
+    if values.get("kind") == _PAIR:
+        values = read_config_values(folders[0] / "encoder")
+    return "face" if values.get("input") == "face" else "voice"
+
+
+def load_drawing_model(folders: Sequence[Path], device: str = "auto") -> DrawingModel:
+    """Load what `find_drawing_model` found.
+
+    Raises:
+        ModelError: `model_not_found`, `checkpoint_mismatch`, `models_do_not_fit`, `device_not_found`, or
+            `cannot_draw` for a network that is only half of a model.
+    """
+    if len(folders) > 1:
+        from worker.ml.pair import Pair
+
+        return Pair.from_folders(folders[0], folders[1], device)
+    kind = read_config_values(folders[0]).get("kind", SPEECH_TO_FACE)
+    if kind == SPEECH_TO_FACE:
+        from worker.ml.speech_to_face import SpeechToFace
+
+        return SpeechToFace.from_pretrained(folders[0], device)
+    if kind == _PAIR:
+        from worker.ml.pair import Pair
+
+        return Pair.from_pretrained(folders[0], device)
+    raise ModelError(
+        "cannot_draw",
+        f"A network of kind {kind!r} draws nothing by itself. Put an encoder and a decoder together: ENCODER+DECODER.",
+    )
