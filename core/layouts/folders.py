@@ -9,8 +9,8 @@ from __future__ import annotations
 from core.layouts.companions import companion_kind, companions_of
 from core.layouts.reading import Reading, Request, side_of
 from core.layouts.source import SourceFile
-from core.layouts.words import SIDE_WORDS, SPLIT_WORDS
-from core.recipes import Side, Split
+from core.layouts.words import SIDE_WORDS, SPLIT_WORDS, Splits
+from core.recipes import Side
 
 
 def recognise(request: Request) -> str | None:
@@ -24,14 +24,12 @@ def read(request: Request) -> Reading:
     above = _sorting_levels(request)
     companions = companions_of(request.files.media)
     belonging = {file.path for some in companions.values() for file in some.values()}
-    splits: dict[str, set[Split]] = {}
+    splits = Splits()
     for file in request.files.media:
         if len(file.parts) < above + 2 or file.path in belonging:
             continue
         person = file.parts[above]
-        for word in file.parts[:above]:
-            if (split := SPLIT_WORDS.get(word.lower())) is not None:
-                splits.setdefault(person, set()).add(split)
+        splits.see(person, file.parts[:above])
         side = side_of(file) or _side_of_array(file, above)
         if side is not None:
             reading.take(person, file, side, companions.get(file.path))
@@ -39,8 +37,7 @@ def read(request: Request) -> Reading:
             reading.leave(file.path, "missing_companion", "There is no picture beside these landmarks.")
         else:
             reading.leave(file.path, "not_media", "Nothing says whether this array is of a voice or a face.")
-    # Somebody who lies in two parts is divided anew rather than left in both.
-    reading.splits = {person: next(iter(given)) for person, given in splits.items() if len(given) == 1}
+    reading.splits = splits.given()
     return reading
 
 

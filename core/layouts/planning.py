@@ -14,9 +14,10 @@ from typing import Protocol
 from core.dataset_plan import Entry, LeftOut, Person, Plan
 from core.errors import InvalidRequest
 from core.identities import identity_ids
-from core.layouts import folders, manifest
+from core.layouts import decoder_triples, folders, hq_voxceleb, manifest, original
 from core.layouts.reading import Input, LayoutOptions, Reading, Request
 from core.layouts.source import Files, SourceFile, natural
+from core.layouts.voxceleb import VoxCeleb
 from core.layouts.walking import walk_folder
 from core.recipes import Recipe, Split, SplitRecipe
 from core.splits import age_group, is_age, split_people
@@ -37,6 +38,11 @@ class Reader(Protocol):
 
 
 _READERS: dict[str, Reader] = {
+    "voxceleb1": VoxCeleb(1),
+    "voxceleb2": VoxCeleb(2),
+    "hq_voxceleb": hq_voxceleb,
+    "original": original,
+    "decoder_triples": decoder_triples,
     "manifest": manifest,
     "folders": folders,
 }
