@@ -16,7 +16,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from core.client_views import ItemView, JobView
+from core.client_views import ItemView, JobView, ModelView
 from core.errors import (
     Conflict,
     InvalidManifest,
@@ -43,6 +43,8 @@ _RETRIES = Retry(
     raise_on_status=False,
 )
 _TIMEOUTS = (5.0, 120.0)  # seconds to connect, seconds between two bytes
+# A model of some gigabytes is passed on to the object store before the answer comes.
+_MODEL_TIMEOUTS = (5.0, 1800.0)
 _ITEMS_AT_ONCE = 500
 _READ_AT_ONCE = 256 * 1024
 
@@ -95,13 +97,7 @@ class Client:
 
     def send_recording(self, file: IO[bytes]) -> str:
         """Uploads from a file's current position to its end; answers the SHA-256 of what arrived."""
-        headers = {"Content-Type": "application/octet-stream"}
-        at = file.tell()
-        is_empty = file.seek(0, os.SEEK_END) == at
-        file.seek(at)
-        # An empty file object would be sent without a length, and read by some servers for ever.
-        answer = self._ask("PUT", "/api/v1/recordings", data=b"" if is_empty else file, headers=headers)
-        return str(_json(answer)["recording"])
+        return str(_json(self._send("/api/v1/recordings", file))["recording"])
 
     def create_job(
         self,
@@ -182,19 +178,51 @@ class Client:
             except requests.RequestException as error:
                 raise self._unreachable() from error
 
-    def models(self) -> list[dict[str, Any]]:
-        return list(_json(self._ask("GET", "/api/v1/models"))["data"])
+    def models(self) -> list[ModelView]:
+        """Every model version, newest first."""
+        return [ModelView.read(row) for row in _json(self._ask("GET", "/api/v1/models"))["data"]]
+
+    def model(self, reference: str) -> ModelView:
+        """The version that an alias, a name or `name@version` stands for, with its files."""
+        return self._model("GET", f"/api/v1/models/{quote(reference, safe='')}")
+
+    def send_model_file(self, file: IO[bytes]) -> str:
+        """Uploads one file of a model; answers the SHA-256 of what arrived."""
+        answer = self._send("/api/v1/models/files", file, timeout=_MODEL_TIMEOUTS)
+        return str(_json(answer)["sha256"])
+
+    def register_model(self, name: str, files: Mapping[str, str]) -> ModelView:
+        """Makes a version of files that were sent before, given by name with their SHA-256."""
+        rows = [{"name": file, "sha256": sha256} for file, sha256 in files.items()]
+        return self._model("POST", "/api/v1/models", json={"name": name, "files": rows})
+
+    def pair_models(self, name: str, *, encoder: str, decoder: str) -> ModelView:
+        """Puts two networks in a row, as one model that draws."""
+        body = {"name": name, "encoder": encoder, "decoder": decoder}
+        return self._model("POST", "/api/v1/models/pairs", json=body)
+
+    def _model(self, method: str, path: str, **extra: Any) -> ModelView:
+        return ModelView.read(_json(self._ask(method, path, **extra)))
 
     def _job(self, method: str, path: str, **extra: Any) -> JobView:
         return JobView.read(_json(self._ask(method, path, **extra)))
+
+    def _send(self, path: str, file: IO[bytes], **extra: Any) -> requests.Response:
+        headers = {"Content-Type": "application/octet-stream"}
+        at = file.tell()
+        is_empty = file.seek(0, os.SEEK_END) == at
+        file.seek(at)
+        # An empty file object would be sent without a length, and read by some servers for ever.
+        return self._ask("PUT", path, data=b"" if is_empty else file, headers=headers, **extra)
 
     def _ask(self, method: str, address: str, **extra: Any) -> requests.Response:
         url = urljoin(self.url + "/", address)
         if urlsplit(url)[:2] != self._origin:
             # The token is for one service; a link to anywhere else must not carry it away.
             raise InvalidRequest(f"The service sent a link to another place: {url}")
+        extra.setdefault("timeout", _TIMEOUTS)
         try:
-            answer = self._session().request(method, url, timeout=_TIMEOUTS, allow_redirects=False, **extra)
+            answer = self._session().request(method, url, allow_redirects=False, **extra)
         except requests.RequestException as error:
             raise self._unreachable() from error
         if answer.status_code >= 400:

@@ -98,3 +98,39 @@ class ItemView:
             face_url=raw.get("face_url"),
             spectrogram_url=raw.get("spectrogram_url"),
         )
+
+
+@dataclass(frozen=True)
+class ModelFileView:
+    name: str
+    size_bytes: int
+    sha256: str
+    url: str
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model version; its files are told only where one is asked for."""
+
+    label: str
+    kind: str
+    aliases: tuple[str, ...]
+    size_bytes: int
+    created_at: str
+    files: tuple[ModelFileView, ...]
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> ModelView:
+        return cls(
+            label=raw["label"],
+            kind=raw.get("kind") or "",
+            aliases=tuple(raw.get("aliases") or ()),
+            size_bytes=raw.get("size_bytes") or 0,
+            created_at=raw.get("created_at") or "",
+            files=tuple(
+                ModelFileView(file["name"], file["size_bytes"], file["sha256"], file["url"])
+                for file in raw.get("files") or ()
+            ),
+            raw=raw,
+        )

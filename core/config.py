@@ -45,6 +45,7 @@ class Settings(BaseModel):
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda or cuda:N.")
     queue: str = Field("gpu", description="The queue a worker listens on.")
     max_upload_bytes: int = Field(512 * 2**20, gt=0, description="Largest recording taken, in bytes.")
+    max_model_bytes: int = Field(8 * 2**30, gt=0, description="Largest file of a model taken, in bytes.")
     max_recording_seconds: float = Field(3600.0, gt=0, description="Longest recording drawn, in seconds.")
     max_items_per_job: int = Field(100_000, gt=0, description="Most recordings one job may hold.")
     chunk_items: int = Field(32, ge=1, le=256, description="Items a worker claims at a time.")

@@ -110,6 +110,14 @@ def list_models(session: Session) -> list[tuple[ModelVersion, list[str]]]:
     return [(model, aliases.get(model.id, [])) for model in models]
 
 
+def aliases_of(session: Session, model_version_id: str) -> list[str]:
+    return [
+        *session.scalars(
+            select(Alias.name).where(Alias.model_version_id == model_version_id).order_by(Alias.name)
+        )
+    ]
+
+
 def items_page(
     session: Session,
     job_id: str,

@@ -31,3 +31,8 @@ def require_change(user: User, job: Job) -> None:
 def require_priority(user: User, priority: int) -> None:
     if priority > 0 and user.role not in _OPERATORS:
         raise NotAllowed("Only operators put a job before those of others: leave the priority at 0 or below.")
+
+
+def require_operator(user: User) -> None:
+    if user.role not in _OPERATORS:
+        raise NotAllowed("Only operators and admins change which models there are.")

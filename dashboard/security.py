@@ -67,8 +67,8 @@ def limit_body() -> None:
     """Sets how much of a body this route reads; a longer one is answered with 413."""
     if request.endpoint == "jobs.create":
         request.max_content_length = JOB_BODY_BYTES
-    elif request.endpoint == "recordings.send":
-        # Counted while it is read, by `core.recordings.take_in`. None would mean the small limit of all others.
+    elif request.endpoint in ("recordings.send", "models.send_file"):
+        # Counted while it is read, by whoever takes it in. None would mean the small limit of all others.
         request.max_content_length = sys.maxsize
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,6 +62,7 @@ class NewJob(BaseModel):
     name: str = Field("", max_length=200, description="For people to read.")
     model: str = Field("production", max_length=160, description="An alias, a name, or name@version.")
     priority: int = Field(0, ge=-100, le=100, description="Higher goes first; above 0 is for operators.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the noise, for models that take any.")
     items: list[NewItem]
 
 
@@ -178,12 +179,65 @@ class RecordingView(BaseModel):
     media_type: str = Field(description="As its first bytes tell it.")
 
 
+_MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class ModelPath(BaseModel):
+    label: str = Field(max_length=160, description="An alias, a name (its newest version), or name@version.")
+
+
+class ModelFilePath(ModelPath):
+    name: str = Field(max_length=400, description="As the model lists it.")
+
+
+class ModelFileSent(BaseModel):
+    sha256: str = Field(description="Of what arrived.")
+    size_bytes: int
+
+
+class NewModelFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, description="Inside the model's folder.")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="As answered when it was sent.")
+
+
+class NewModel(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=80, pattern=_MODEL_NAME, description="Its next version is made.")
+    files: list[NewModelFile] = Field(min_length=1, max_length=100)
+
+
+class NewPair(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=80, pattern=_MODEL_NAME, description="Its next version is made.")
+    encoder: str = Field(max_length=160, description="Makes embeddings: an alias, a name, or name@version.")
+    decoder: str = Field(max_length=160, description="Makes pictures of them.")
+
+
+class ModelFileView(BaseModel):
+    name: str
+    size_bytes: int
+    sha256: str
+    url: str
+
+
 class ModelView(BaseModel):
-    label: str
+    label: str = Field(description="`name@version`, which never changes its meaning.")
     name: str
     version: int
+    kind: str = Field(description="`speech_to_face`, `pair`, or the kind of a single network.")
     aliases: list[str]
+    size_bytes: int
     created_at: datetime
+
+
+class ModelDetails(ModelView):
+    sha256: str = Field(description="Of all its files together.")
+    config: dict[str, Any] = Field(description="Its `config.json`.")
+    files: list[ModelFileView]
 
 
 class ModelList(BaseModel):

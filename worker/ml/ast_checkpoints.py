@@ -1,126 +1,146 @@
-"""The audio spectrogram transformer as others keep it: three ways to name its weights, and folders of Hugging Face.
+"""The audio spectrogram transformer as others keep it: a checkpoint, or a folder of Hugging Face.
 
-The names of layers changed between versions of `transformers`, whose saved files keep the old ones; the original
-speech-to-face project put its head into a container, which added a level to two names. All of them become the names
-that `transformers` uses today, with the project's own for the head.
+A folder tells the sizes of its network and the mean and deviation of the features that it was trained with. Most AST
+that people have tell sounds apart; such a head makes no embeddings and has to be replaced by one that learns to.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from worker.ml.checkpoints import State, check_file, read_checkpoint, refuse
+from worker.ml.checkpoints import State, check_file, read_checkpoint, refuse, shown
+from worker.ml.errors import ModelError
+from worker.ml.networks.ast_voice_encoder import ASTVoiceEncoderConfig, current_key
+from worker.ml.networks.original_weights import default_config
 
-EMBEDDING_LENGTH = 4096
-HEAD = "classifier.0.dense"
 _BODY = "audio_spectrogram_transformer."
+_HEAD_NORM = "classifier.layernorm"
+_HEAD = "classifier.dense.weight"
 _MODEL_TYPE = "audio-spectrogram-transformer"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_HEAD_STD = 0.02
-
-# In this order: `output.dense` ends two of the old names.
-_RENAMED = tuple(
-    (re.compile(pattern), name)
-    for pattern, name in (
-        (r"^(?=(?:embeddings|encoder|layers|layernorm)\.)", _BODY),
-        (r"^(audio_spectrogram_transformer)\.encoder\.layer\.", r"\1.layers."),
-        (r"\.attention\.attention\.query\.", ".attention.q_proj."),
-        (r"\.attention\.attention\.key\.", ".attention.k_proj."),
-        (r"\.attention\.attention\.value\.", ".attention.v_proj."),
-        (r"\.attention\.output\.dense\.", ".attention.o_proj."),
-        (r"\.intermediate\.dense\.", ".mlp.fc1."),
-        (r"(\.layers\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
-        (r"^classifier\.(?=layernorm\.|dense\.)", "classifier.0."),
-    )
-)
+_SIZES = {
+    "hidden_size": "width",
+    "num_hidden_layers": "depth",
+    "num_attention_heads": "heads",
+    "intermediate_size": "mlp_width",
+    "patch_size": "patch_size",
+    "time_stride": "stride",
+    "max_length": "frames",
+    "num_mel_bins": "mel_bands",
+}
+_LARGEST_SIZE = 1 << 16
+# What our network leaves at the published values; another value would be another network.
+_FIXED = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "qkv_bias": True}
 
 
-def read_ast(path: Path) -> tuple[State, dict[str, Any]]:
-    """The weights of an AST voice encoder under one set of names: a checkpoint file, or a Hugging Face folder.
+def read_ast(path: Path, *, new_head: bool) -> tuple[State, ASTVoiceEncoderConfig]:
+    """The weights of an AST voice encoder and its sizes and recipe: of a checkpoint file, or a Hugging Face folder.
 
-    Returns:
-        The weights, and what the folder's `config.json` says; nothing for a file.
+    A file has the original project's sizes and recipe. A folder has those of its `config.json`, and the mean and
+    deviation of its `preprocessor_config.json` where there is one.
 
-    Raises:
-        ModelError: as `read_checkpoint`; also for a folder that lacks a file or holds another network.
-    """
-    if not path.is_dir():
-        return _renamed(path, read_checkpoint(path)), {}
-    config = _read_config(path)
-    for name in _WEIGHTS:
-        if (path / name).exists():
-            return _renamed(path, read_checkpoint(path / name)), config
-    if list(path.glob("*.index.json")):
-        refuse(f"The weights in {path} are in several pieces. Save them as one model.safetensors.")
-    return refuse(f"{path} holds neither {' nor '.join(_WEIGHTS)}. Download the whole folder.")
-
-
-def fit_head(path: Path, state: State, *, new_head: bool) -> State:
-    """Makes sure that the head makes embeddings, or puts one that is still to be trained in its place.
-
-    A new head has normally distributed weights of standard deviation 0.02, always the same ones, and no bias.
+    Args:
+        new_head: whatever makes the embeddings in it will be replaced by an untrained head.
 
     Raises:
-        ModelError: `checkpoint_mismatch` for a head that makes something else, without `new_head`.
+        ModelError: as `read_checkpoint`; also for a folder that lacks a file or holds another network, and for a head
+            of another length, without `new_head`.
     """
-    weight = state.get(f"{HEAD}.weight")
+    if path.is_dir():
+        config = _read_sizes(path)
+        state = read_checkpoint(_weights_in(path))
+    else:
+        config = default_config("ast")
+        state = read_checkpoint(path)
+    names = {current_key(name): name for name in state}
+    if not any(name.startswith((_BODY, "classifier.")) for name in names):
+        # A model without its head is saved without the name of its body.
+        state = {f"{_BODY}{name}": tensor for name, tensor in state.items()}
+        names = {current_key(name): name for name in state}
+    if f"{_BODY}layernorm.weight" not in names:
+        refuse(f"{path} is no audio spectrogram transformer: the tensor {_BODY}layernorm.weight is missing.")
     if not new_head:
-        if weight is None and not any(name.startswith("classifier.") for name in state):
-            refuse(
-                f"{path} has no head: it cannot make embeddings of {EMBEDDING_LENGTH:,} numbers before it is trained "
-                "to. Import it with --new-head, then train it."
-            )
-        if weight is not None and weight.ndim == 2 and weight.shape[0] != EMBEDDING_LENGTH:
-            refuse(
-                f"The head in {path} tells {weight.shape[0]:,} classes apart and makes no embeddings of "
-                f"{EMBEDDING_LENGTH:,} numbers. Import it with --new-head to put an untrained one in its place, "
-                "then train it."
-            )
-        return state
-    norm = state.get(f"{_BODY}layernorm.weight")
-    if norm is None or norm.ndim != 1:
-        refuse(f"{path} lacks {_BODY}layernorm.weight: it is no audio spectrogram transformer.")
-    width = norm.shape[0]
-    noise = torch.Generator().manual_seed(0)
-    fresh = {
-        "classifier.0.layernorm.weight": torch.ones(width),
-        "classifier.0.layernorm.bias": torch.zeros(width),
-    }
-    return {
-        **fresh,
-        **state,
-        f"{HEAD}.weight": _HEAD_STD * torch.randn(EMBEDDING_LENGTH, width, generator=noise),
-        f"{HEAD}.bias": torch.zeros(EMBEDDING_LENGTH),
-    }
+        _check_head(path, state, names, config.embedding_length)
+    elif f"{_HEAD_NORM}.weight" not in names:
+        state |= {
+            f"{_HEAD_NORM}.weight": torch.ones(config.width),
+            f"{_HEAD_NORM}.bias": torch.zeros(config.width),
+        }
+    return state, config
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
+def _check_head(path: Path, state: State, names: dict[str, str], length: int) -> None:
+    if not any(name.startswith("classifier.") for name in names):
+        refuse(
+            f"{path} has no head, so it makes no embeddings. Import it with --new-head to put an untrained one on, "
+            "then train it."
+        )
+    if _HEAD in names and (outputs := len(state[names[_HEAD]])) != length:
+        refuse(
+            f"The head in {path} tells {outputs:,} classes apart and makes no embeddings of {length:,} numbers. "
+            "Import it with --new-head to put an untrained one in its place, then train it."
+        )
+
+
+def _read_sizes(folder: Path) -> ASTVoiceEncoderConfig:
+    values = _read_object(folder / "config.json")
+    if values.get("model_type") != _MODEL_TYPE:
+        refuse(f"{folder} holds a model of type {shown(values.get('model_type'))}, not {_MODEL_TYPE!r}.")
+    for name, fixed in _FIXED.items():
+        if values.get(name, fixed) != fixed:
+            refuse(f"{folder} has {name} {shown(values[name])}; only {fixed!r} is known here.")
+    if values.get("frequency_stride", 10) != values.get("time_stride", 10):
+        refuse(f"{folder} has different strides along time and frequency; they must be the same here.")
+    sizes = {ours: values[theirs] for theirs, ours in _SIZES.items() if theirs in values}
+    for name, size in sizes.items():
+        if type(size) is not int or not 0 < size <= _LARGEST_SIZE:
+            refuse(f"{folder} has {shown(size)} for its {name}, which is no size.")
+    config: ASTVoiceEncoderConfig = replace(default_config("ast"), **sizes)
+    if config.width % config.heads or min(config.frames, config.mel_bands) < config.patch_size:
+        refuse(f"{folder} has sizes that do not fit into each other.")
+    return _with_recipe(folder, config)
+
+
+def _with_recipe(folder: Path, config: ASTVoiceEncoderConfig) -> ASTVoiceEncoderConfig:
+    path = folder / "preprocessor_config.json"
     if not path.exists():
-        refuse(f"{folder} holds no config.json: it is no Hugging Face model folder.")
+        return config
+    values = _read_object(path)
+    if values.get("do_normalize", True) is not True or values.get("sampling_rate", 16_000) != 16_000:
+        refuse(f"{path} asks for features that are not normalised, or of another rate than 16 kHz.")
+    recipe = {name: values[name] for name in ("mean", "std") if name in values}
+    for name, value in recipe.items():
+        if type(value) not in (int, float) or not abs(value) < 1e6 or (name == "std" and value <= 0):
+            refuse(f"{path} has {shown(value)} for {name}.")
+    return replace(
+        config, mean=float(recipe.get("mean", config.mean)), std=float(recipe.get("std", config.std))
+    )
+
+
+def _weights_in(folder: Path) -> Path:
+    for name in _WEIGHTS:
+        if (folder / name).exists():
+            return folder / name
+    if any(folder.glob("*.index.json")):
+        refuse(f"The weights in {folder} are in several pieces. Save them as one {_WEIGHTS[0]}.")
+    return refuse(f"{folder} holds neither {' nor '.join(_WEIGHTS)}. Download the whole folder.")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        refuse(f"{path.parent} holds no {path.name}: it is no Hugging Face model folder.")
     check_file(path)
     try:
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        refuse(f"{path} is not valid JSON. Download the folder again.")
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != _MODEL_TYPE:
-        refuse(f"{folder} holds a model of type {kind!r:.60}, not {_MODEL_TYPE!r}.")
-    assert isinstance(config, dict)
-    return config
-
-
-def _renamed(path: Path, state: State) -> State:
-    renamed: State = {}
-    for name, tensor in state.items():
-        for pattern, replacement in _RENAMED:
-            name = pattern.sub(replacement, name)
-        if name in renamed:
-            refuse(f"{path} holds {name!r:.100} under two names.")
-        renamed[name] = tensor
-    return renamed
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as failure:
+        raise ModelError(
+            "checkpoint_mismatch", f"{path} is not valid JSON. Download the folder again."
+        ) from failure
+    if not isinstance(values, dict):
+        refuse(f"{path} is not a JSON object. Download the folder again.")
+    return dict(values)

@@ -1,0 +1,178 @@
+"""`voicesketch models`: which models there are, and how other people's weights become one."""
+
+from __future__ import annotations
+
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.cli.connection import AsJson, Data, Token, Url, connect
+from core.cli.endings import told
+
+if TYPE_CHECKING:
+    from core.client import Client
+    from core.client_views import ModelView
+
+app = typer.Typer(
+    no_args_is_help=True, help="Look at models, bring in other people's weights, pair networks."
+)
+
+Reference = Annotated[
+    str,
+    typer.Argument(
+        help="NAME (its newest version), NAME@VERSION or an alias.", metavar="MODEL", show_default=False
+    ),
+]
+
+
+class Kind(StrEnum):
+    VE_CONV = "ve_conv"
+    AST = "ast"
+    FACE_DECODER = "face_decoder"
+    VGGFACE_SERENGIL = "vggface_serengil"
+    VGGFACE_RCMALLI = "vggface_rcmalli"
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None) -> None:
+    """Every model version, newest first."""
+    with told():
+        models = connect(url, token, data).models()
+        from core.cli.showing import print_json, print_models
+
+        print_json([model.raw for model in models]) if as_json else print_models(models)
+
+
+@app.command()
+def show(
+    model: Reference, as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None
+) -> None:
+    """One model version and its files."""
+    with told():
+        found = connect(url, token, data).model(model)
+        from core.cli.showing import print_json, print_model
+
+        print_json(found.raw) if as_json else print_model(found)
+
+
+@app.command()
+def export(
+    model: Reference,
+    out: Annotated[Path, typer.Option(help="A new folder.", metavar="DIR", show_default=False)],
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Write a model version as a folder, which `voicesketch draw --model` takes."""
+    with told():
+        client = connect(url, token, data)
+        from core.cli.model_folders import fetch_folder
+        from core.progress import make_progress
+
+        with make_progress() as progress:
+            found = fetch_folder(
+                client, model, out, lambda done, total: progress.step("downloading", done, total)
+            )
+    typer.echo(f"{found.label} is in {out}.")
+
+
+@app.command()
+def pair(
+    name: Annotated[str, typer.Option(help="What the pair is called.", show_default=False)],
+    encoder: Annotated[
+        str, typer.Option(help="Makes embeddings of voices or faces.", metavar="MODEL", show_default=False)
+    ],
+    decoder: Annotated[
+        str, typer.Option(help="Makes pictures of embeddings.", metavar="MODEL", show_default=False)
+    ],
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Put an encoder and a decoder in a row, as one model that draws."""
+    with told():
+        typer.echo(connect(url, token, data).pair_models(name, encoder=encoder, decoder=decoder).label)
+
+
+@app.command("import")
+def import_weights(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A checkpoint, a Keras .h5 file, a Hugging Face folder, or a model folder of ours.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    kind: Annotated[
+        Kind | None,
+        typer.Option("--as", help="What it is; left out for a model folder of ours.", show_default=False),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the model is called.", show_default="the kind")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Only make a model folder here; no service is needed.", metavar="DIR"),
+    ] = None,
+    new_head: Annotated[
+        bool, typer.Option("--new-head", help="Put an untrained head on an AST that has another.")
+    ] = False,
+    original_recipe: Annotated[
+        bool,
+        typer.Option(
+            "--original-recipe",
+            help="Prepare pictures for VGG-Face as Speech-to-face did, for its decoders.",
+        ),
+    ] = False,
+    space: Annotated[
+        str,
+        typer.Option(
+            help="What the embeddings mean, where Speech-to-face's default teacher was not used.",
+            show_default=False,
+        ),
+    ] = "",
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Bring in a network from somebody else's weights. Nothing in the file is run."""
+    with told():
+        from core.errors import InvalidRequest
+
+        arguments = ["--name", name] if name else []
+        arguments += ["--new-head"] if new_head else []
+        arguments += ["--original-recipe"] if original_recipe else []
+        arguments += ["--space", space] if space else []
+        if kind is None and (out or not (source / "config.json").is_file()):
+            raise InvalidRequest(f"Say what it is with --as: one of {', '.join(Kind)}.")
+        if out is not None:
+            _make(source, kind, arguments, out)
+            typer.echo(f"{name or kind} is in {out}.")
+            return
+        # Asked first: who waits for a large file to be read should not hear only then that nothing answers.
+        client = connect(url, token, data)
+        client.models()
+        if kind is None:
+            typer.echo(_send(client, source, name or source.resolve().name).label)
+            return
+        with tempfile.TemporaryDirectory(prefix="voicesketch-import-") as temporary:
+            folder = Path(temporary) / "model"
+            _make(source, kind, arguments, folder)
+            typer.echo(_send(client, folder, name or kind).label)
+
+
+def _make(source: Path, kind: Kind | None, arguments: list[str], folder: Path) -> None:
+    from core.cli.weights_program import make_model_folder
+
+    assert kind is not None
+    make_model_folder(source, ["--as", kind.value, *arguments], folder)
+
+
+def _send(client: Client, folder: Path, name: str) -> ModelView:
+    from core.cli.model_folders import send_folder
+    from core.progress import make_progress
+
+    with make_progress() as progress:
+        return send_folder(client, folder, name, lambda done, total: progress.step("sending", done, total))
