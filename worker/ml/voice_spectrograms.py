@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional as F
 
 Waveform = npt.NDArray[np.float32]
+Channels = Literal["magnitude_phase", "real_imaginary"]
 _LOG_FLOOR = float(torch.finfo(torch.float32).eps)  # Kaldi's
 
 
@@ -61,8 +62,12 @@ class SpectrogramRecipe(SegmentRecipe):
     window_samples: int = 400
     hop_samples: int = 160
     centred: bool = True
-    channels: Literal["magnitude_phase", "real_imaginary"] = "magnitude_phase"
+    channels: Channels = "magnitude_phase"
     power: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.channels not in get_args(Channels):
+            raise ValueError(f"channels is one of {get_args(Channels)}, and not {self.channels!r}")
 
     @property
     def bins(self) -> int:

@@ -48,6 +48,10 @@ class FaceDecoderConfig:
     warp_border_points: int = 1
     embedding_space: str = "vgg_face_serengil"
 
+    def __post_init__(self) -> None:
+        if self.warp_order not in (1, 2):
+            raise ValueError(f"warp_order is 1 or 2, and not {self.warp_order}")
+
     @property
     def image_size(self) -> int:
         """Side of a picture in pixels."""
@@ -59,7 +63,7 @@ class FaceDecoder(Decoder):
 
     Landmarks are x0, y0, x1, … in pixels of the picture, in the order of `landmark_warp.DLIB_ORDER`. Parts have the
     names of the original's checkpoints. With `config.warp` there is one more tensor, `mean_landmarks` `[72, 2]`: where
-    the landmarks lie in the texture. It is to be set from the training data before anything is drawn.
+    the landmarks lie in the texture. `set_mean_landmarks` is to be called before anything is drawn.
     """
 
     kind: ClassVar[str] = "face_decoder"
@@ -76,6 +80,10 @@ class FaceDecoder(Decoder):
         self.texture_layers = _texture_layers(config)
         if config.warp:
             self.register_buffer("mean_landmarks", torch.zeros(POINTS, 2))
+
+    def set_mean_landmarks(self, landmarks: torch.Tensor) -> None:
+        """Where the landmarks lie in the texture: their means over the training data, `[72, 2]`, in pixels."""
+        self.get_buffer("mean_landmarks").copy_(landmarks)
 
     def first_layers(self, embeddings: torch.Tensor) -> torch.Tensor:
         """What both heads share, `[B, shared_lengths[-1]]`: voice encoders are trained to agree with it."""

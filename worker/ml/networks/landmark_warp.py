@@ -3,7 +3,7 @@
 The field of displacements is a polyharmonic spline through the points, found by one linear solve, and the picture is
 sampled along it; gradients pass to the picture and to both sets of points. Cole et al. (CVPR 2017, arXiv 1701.04851)
 draw faces this way; the spline and its border points are those documented for TensorFlow's sparse image warp. Points
-are x then y in pixels, where the centre of the first pixel is 0.
+are x then y in pixels, where the centre of the first pixel is 0. Not for autocast: the fields would be too coarse.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ def move_landmarks(
         order, regularisation: of the spline, see `polyharmonic_field`.
         border_points: see `points_on_border`; they stay where they are.
     """
-    return move_points(
-        pictures,
-        distinct_landmarks(sources),
-        distinct_landmarks(targets),
-        order=order,
-        regularisation=regularisation,
-        border_points=border_points,
-    )
+    with torch.autocast(pictures.device.type, enabled=False):
+        return move_points(
+            pictures,
+            distinct_landmarks(sources),
+            distinct_landmarks(targets),
+            order=order,
+            regularisation=regularisation,
+            border_points=border_points,
+        )
 
 
 def move_points(
@@ -62,7 +63,7 @@ def move_points(
     regularisation: float = 0.0,
     border_points: int = 0,
 ) -> torch.Tensor:
-    """The same for any points `[B, K, 2]`; targets must be distinct."""
+    """The same for any points `[B, K, 2]`; targets must be distinct, and are not to be on the border's points."""
     height, width = pictures.shape[-2:]
     # From here on both axes are in units of the longer side: the solve is well conditioned, and the spline knows no
     # units other than that of its regularisation.
@@ -101,8 +102,9 @@ def polyharmonic_field(
         points: `[B, K, 2]`, distinct.
         values: `[B, K, D]` at the points.
         places: `[P, 2]` where F is wanted.
-        order: φ(r) = r for 1, r²·log r (thin plate) for 2.
-        regularisation: added to the diagonal; above zero, F passes the values by and bends less.
+        order: φ(r) = -r for 1, r²·log r (thin plate) for 2; with these signs more regularisation bends less.
+        regularisation: added to the diagonal; above zero, F may miss the values, and with ever more of it becomes the
+            affine function that fits them best.
 
     Returns:
         `[B, P, D]`.
@@ -144,10 +146,10 @@ def distinct_landmarks(landmarks: torch.Tensor) -> torch.Tensor:
 
 def _kernel(places: torch.Tensor, points: torch.Tensor, order: Literal[1, 2]) -> torch.Tensor:
     """`[B or 1, P, 2]`, `[B, K, 2]` -> φ of the distances, `[B, P, K]`."""
-    apart = places[:, :, None] - points[:, None]
+    across, down = (places[:, :, None, axis] - points[:, None, :, axis] for axis in (0, 1))
     # The smallest number instead of zero: both the root and the logarithm have no gradient there.
-    square = apart.square().sum(3).clamp_min(torch.finfo(apart.dtype).tiny)
-    return square.sqrt() if order == 1 else 0.5 * square * square.log()
+    square = (across.square() + down.square()).clamp_min(torch.finfo(points.dtype).tiny)
+    return -square.sqrt() if order == 1 else 0.5 * square * square.log()
 
 
 # Both made outside inference mode: the first caller may be drawing and the second training.

@@ -45,6 +45,7 @@ class VEConvConfig(SpectrogramRecipe):
     embedding_space: str = "vgg_face_serengil"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not len(self.widths) == len(self.strides) == len(self.pooled) > 0:
             raise ValueError("widths, strides and pooled must name the same number of layers")
 

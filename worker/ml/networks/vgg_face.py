@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from worker.ml.devices import inference_precision
 from worker.ml.networks.pretrained import Encoder
 
 Variant = Literal["serengil", "rcmalli"]
+ChannelOrder = Literal["bgr", "rgb"]
+Resize = Literal["pad", "stretch"]
 _FACES_AT_ONCE = {"cpu": 8, "cuda": 128}
 
 
@@ -43,16 +45,22 @@ class VGGFaceConfig:
     """
 
     variant: Variant = "serengil"
-    channel_order: Literal["bgr", "rgb"] = "bgr"
+    channel_order: ChannelOrder = "bgr"
     scale: float = 1 / 255
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    resize: Literal["pad", "stretch"] = "pad"
+    resize: Resize = "pad"
     image_size: int = 224
     widths: tuple[int, ...] = (64, 128, 256, 512, 512)
     depths: tuple[int, ...] = (2, 2, 3, 3, 3)
     embedding_length: int = 4096
     classes: int = 2622
     embedding_space: str = "vgg_face_serengil"
+
+    def __post_init__(self) -> None:
+        choices = {"variant": Variant, "channel_order": ChannelOrder, "resize": Resize}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(f"{name} is one of {get_args(allowed)}, and not {getattr(self, name)!r}")
 
     @classmethod
     def of(cls, variant: Variant, *, compat: Literal["original"] | None = None) -> VGGFaceConfig:
@@ -138,7 +146,7 @@ def prepared_faces(
     for row, face in zip(pixels, faces, strict=True):
         if face.ndim != 3 or face.shape[2] != 3 or face.dtype != np.uint8 or 0 in face.shape:
             raise ValueError(f"a face must be uint8 RGB [H, W, 3] and is {face.dtype} {list(face.shape)}")
-        picture = torch.from_numpy(np.ascontiguousarray(face)).to(device).permute(2, 0, 1)[None].float()
+        picture = torch.from_numpy(np.array(face)).to(device).permute(2, 0, 1)[None].float()
         height, width = face.shape[:2]
         inner = (size, size)
         if config.resize == "pad":
