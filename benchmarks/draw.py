@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from worker.ml.audio import decode
-from worker.ml.model_files import find_model
+from worker.ml.model_folders import find_model
 from worker.ml.pictures import face_metadata, face_png, spectrogram_png
 from worker.ml.speech_to_face import SpeechToFace
 

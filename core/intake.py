@@ -2,7 +2,8 @@
 
 Whoever names a file means it, whatever it is called. Whoever names a folder means the recordings in it: hidden
 files and the notes, tables and pictures that lie beside recordings everywhere are left out, and counted so that
-nobody wonders. Everything else is taken: whether it is audio is told by its content, later, and not by its name.
+nobody wonders. Everything else is taken: whether it is audio is told by its content, later, and not by its name. For
+a model that draws from pictures it is the other way round: of a folder only what is called a picture is taken.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from core.errors import InvalidRequest
 from core.manifest import LONGEST_KEY, Line, read_manifest
@@ -23,6 +25,9 @@ SIDE_ENDINGS = frozenset(
     | {".vtt", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".doc", ".docx", ".cfg", ".m3u", ".m3u8", ".cue"}
     | {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".svg", ".tiff", ".webp", ".npy", ".npz", ".pkl", ".pt"}
     | {".gz", ".tar", ".zip", ".7z", ".md5", ".sha256", ".bak", ".part", ".tmp"}
+)
+PICTURE_ENDINGS = frozenset(
+    {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
 )
 SIDE_NAMES = frozenset(
     {"authors", "changelog", "checksums", "copying", "license", "licence", "makefile", "readme"}
@@ -42,8 +47,11 @@ class Intake:
         return self.side_files + self.hidden_files
 
 
-def take_in_paths(paths: Sequence[Path]) -> Intake:
+def take_in_paths(paths: Sequence[Path], wanted: Literal["voice", "face"] = "voice") -> Intake:
     """Everything that the given folders, files and manifests stand for.
+
+    Args:
+        wanted: recordings of voices, or pictures of faces.
 
     Raises:
         InvalidRequest: a path that is not there, a folder that cannot be read, or nothing to draw at all.
@@ -54,7 +62,7 @@ def take_in_paths(paths: Sequence[Path]) -> Intake:
     for path in paths:
         _check(path)
         if path.is_dir():
-            for file in _walk(path, intake):
+            for file in _walk(path, intake, wanted):
                 relative = file.relative_to(path)
                 intake.lines.append(
                     Line(keys.take(_readable(relative.as_posix())), file, _readable(file.name))
@@ -67,8 +75,9 @@ def take_in_paths(paths: Sequence[Path]) -> Intake:
             intake.lines.append(Line(keys.take(name), path, name))
     if not intake.lines:
         where = ", ".join(repr(_readable(str(path))) for path in paths) or "an empty list"
-        seen = f" ({intake.left_out} files that are no recordings were left out)" if intake.left_out else ""
-        raise InvalidRequest(f"There is no recording in {where}{seen}.")
+        what = "recording" if wanted == "voice" else "picture"
+        seen = f" ({intake.left_out} files that are no {what}s were left out)" if intake.left_out else ""
+        raise InvalidRequest(f"There is no {what} in {where}{seen}.")
     return intake
 
 
@@ -105,7 +114,7 @@ def _check(path: Path) -> None:
         raise InvalidRequest(f"{shown!r} is neither a file nor a folder.")
 
 
-def _walk(folder: Path, intake: Intake) -> Iterator[Path]:
+def _walk(folder: Path, intake: Intake, wanted: Literal["voice", "face"]) -> Iterator[Path]:
     """Files of a folder and of those in it, by name. Each real folder is entered once, so links cannot loop."""
     entered: set[tuple[int, int]] = set()
 
@@ -127,7 +136,7 @@ def _walk(folder: Path, intake: Intake) -> Iterator[Path]:
                 intake.hidden_files += 1
             elif _is_folder(entry):
                 yield from enter(here / entry.name)
-            elif _is_side_file(entry):
+            elif _is_side_file(entry, wanted):
                 intake.side_files += 1
             else:
                 yield here / entry.name
@@ -142,10 +151,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_side_file(entry: os.DirEntry[str]) -> bool:
+def _is_side_file(entry: os.DirEntry[str], wanted: Literal["voice", "face"]) -> bool:
     name = Path(entry.name.lower())
     stem, ending = name.stem, name.suffix
-    if ending in SIDE_ENDINGS or (stem in SIDE_NAMES and not ending):
+    if wanted == "face" and ending not in PICTURE_ENDINGS:
+        return True
+    if wanted == "voice" and (ending in SIDE_ENDINGS or (stem in SIDE_NAMES and not ending)):
         return True
     try:
         # A pipe or a socket would be waited for without end; a dangling link is a recording nobody can read.

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from core.downloads import CONTACT_SHEET, RESULTS, SHEET_TILES, prepare_folder
 from core.errors import InvalidRequest
@@ -27,15 +27,15 @@ from core.intake import take_in_paths
 from core.manifest import Line
 from core.names import FileNames
 from core.progress import Progress, Silent, make_progress
-from worker.ml.errors import AudioError, ModelError
+from worker.ml.errors import AudioError, MediaError, ModelError, PictureError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from core.contact_sheet import Tile
-    from worker.ml.audio import Clip
-    from worker.ml.speech_to_face import SpeechToFace
+    from worker.inputs import Given
+    from worker.ml.drawing_models import DrawingModel
 
     Face = npt.NDArray[np.uint8]
 
@@ -46,13 +46,29 @@ HASH_AT_ONCE = 1024 * 1024
 
 
 @dataclass(frozen=True)
+class Task:
+    """What is to be drawn with, and from what.
+
+    Attributes:
+        folders: of the model, see `worker.ml.drawing_models`.
+        kind: what the model takes.
+        seed: of the noise, for models that take any.
+    """
+
+    folders: tuple[Path, ...]
+    kind: Literal["voice", "face"]
+    device: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class Heard:
-    """A recording after decoding: its clip, or why there is none."""
+    """A recording, or a picture, after decoding: what a model is given, or why there is nothing to give."""
 
     line: Line
     sha256: str
-    clip: Clip | None
-    error: AudioError | None
+    given: Given | None
+    error: MediaError | None
     seconds: float
 
 
@@ -68,11 +84,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code (docs/command_line.md)."""
     options = _parser().parse_args(arguments)
     try:
-        lines = take_in_paths([Path(path) for path in options.paths]).lines
+        from worker.ml.drawing_models import find_drawing_model, input_of
+
+        # A wrong name should be told at once, and not after torch has loaded.
+        folders = find_drawing_model(options.model)
+        kind = input_of(folders)
+        lines = take_in_paths([Path(path) for path in options.paths], kind).lines
         prepare_folder(options.out)
         progress = Silent() if options.json else make_progress()
         with progress:
-            outcomes, version = draw_all(lines, options.out, options.model, options.device, progress)
+            task = Task(folders, kind, options.device, options.seed)
+            outcomes, version = draw_all(lines, options.out, task, progress)
     except InvalidRequest as error:
         return _refuse(error.message)
     except ModelError as error:
@@ -85,13 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return SOME_FAILED if any(not outcome.result.face for outcome in outcomes) else ALL_DONE
 
 
-def draw_all(
-    lines: Sequence[Line], out: Path, model_name: str, device: str, progress: Progress
-) -> tuple[list[Outcome], str]:
+def draw_all(lines: Sequence[Line], out: Path, task: Task, progress: Progress) -> tuple[list[Outcome], str]:
     """Draw every recording into `out`. Returns the outcomes in the order of `lines`, and the model's version."""
-    from worker.ml.model_files import find_model
-
-    folder = find_model(model_name)  # a wrong name should be told at once, and not after torch has loaded
     names = _face_names(lines)
     outcomes: list[Future[Outcome]] = []
     threads = max(2, min(8, os.cpu_count() or 2))
@@ -100,10 +117,10 @@ def draw_all(
         ThreadPoolExecutor(threads, thread_name_prefix="encode") as encoders,
     ):
         try:
-            heard = _hear_ahead(lines, decoders)
-            network = _load(folder, device)
+            heard = _hear_ahead(lines, decoders, task.kind)
+            network = _load(task)
             for batch in _batches(heard):
-                for one, face, seconds in _draw_batch(network, batch):
+                for one, face, seconds in _draw_batch(network, batch, task.seed):
                     name = names[len(outcomes)]
                     outcomes.append(encoders.submit(_keep, one, face, seconds, out / name, network.version))
                 progress.step("drawing", len(outcomes), len(lines))
@@ -118,10 +135,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="voicesketch draw", description="Draw a plausible face for each recording."
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="recordings, folders of them, or manifests")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="recordings (or pictures), folders of them, or manifests"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the faces go")
     parser.add_argument(
-        "--model", default="default", help="a model that ships with us (NAME[@VERSION]), or a folder"
+        "--model",
+        default="default",
+        help="a model that ships with us (NAME[@VERSION]), a folder, or two folders: ENCODER+DECODER",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the noise, for models that take any (default: 0)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON, and nothing else")
@@ -136,15 +160,15 @@ def _face_names(lines: Sequence[Line]) -> list[str]:
     return [names.take(line.name, ".png") for line in lines]
 
 
-def _load(folder: Path, device: str) -> SpeechToFace:
-    from worker.ml.speech_to_face import SpeechToFace  # torch: over a second
+def _load(task: Task) -> DrawingModel:
+    from worker.ml.drawing_models import load_drawing_model  # torch: over a second
 
-    return SpeechToFace.from_pretrained(folder, device)
+    return load_drawing_model(task.folders, task.device)
 
 
-def _hear(line: Line) -> Heard:
-    """Hash and decode one recording."""
-    from worker.ml.audio import decode
+def _hear(line: Line, kind: Literal["voice", "face"]) -> Heard:
+    """Hash and decode one recording, or picture."""
+    from worker.inputs import read_input
 
     began = time.monotonic()
     digest = hashlib.sha256()
@@ -152,8 +176,8 @@ def _hear(line: Line) -> Heard:
         with line.path.open("rb") as file:
             while piece := file.read(HASH_AT_ONCE):
                 digest.update(piece)
-        clip = decode(line.path)
-    except AudioError as error:
+        given = read_input(kind, line.path)
+    except (AudioError, PictureError) as error:
         return Heard(line, digest.hexdigest(), None, error, time.monotonic() - began)
     except OSError as failure:
         reason = failure.strerror or str(failure)
@@ -161,17 +185,19 @@ def _hear(line: Line) -> Heard:
             "unreadable_file", f"The file cannot be read ({reason}). Check its path and rights."
         )
         return Heard(line, "", None, unreadable, time.monotonic() - began)
-    return Heard(line, digest.hexdigest(), clip, None, time.monotonic() - began)
+    return Heard(line, digest.hexdigest(), given, None, time.monotonic() - began)
 
 
-def _hear_ahead(lines: Sequence[Line], decoders: ThreadPoolExecutor) -> Iterator[Heard]:
+def _hear_ahead(
+    lines: Sequence[Line], decoders: ThreadPoolExecutor, kind: Literal["voice", "face"]
+) -> Iterator[Heard]:
     """Decode in threads, in order, never more than `AHEAD` recordings ahead of who asks. Begins at once."""
     remaining = iter(lines)
     waiting: deque[Future[Heard]] = deque()
 
     def fill() -> None:
         while len(waiting) < AHEAD and (line := next(remaining, None)) is not None:
-            waiting.append(decoders.submit(_hear, line))
+            waiting.append(decoders.submit(_hear, line, kind))
 
     def results() -> Iterator[Heard]:
         while waiting:
@@ -193,32 +219,34 @@ def _batches(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
         yield batch
 
 
-def _draw_batch(network: SpeechToFace, batch: list[Heard]) -> Iterator[tuple[Heard, Face | None, float]]:
+def _draw_batch(
+    network: DrawingModel, batch: list[Heard], seed: int
+) -> Iterator[tuple[Heard, Face | None, float]]:
     """Each recording with its face, uint8 `[H, W, 3]` or None, and its share of the drawing time."""
     began = time.monotonic()
-    waveforms = [one.clip.waveform for one in batch if one.clip is not None]
-    faces = iter(network.draw(waveforms))
-    share = (time.monotonic() - began) / max(1, len(waveforms))
+    inputs = [one.given.data for one in batch if one.given is not None]
+    faces = iter(network.draw(inputs, seed))
+    share = (time.monotonic() - began) / max(1, len(inputs))
     for one in batch:
-        yield (one, None, 0.0) if one.clip is None else (one, next(faces), share)
+        yield (one, None, 0.0) if one.given is None else (one, next(faces), share)
 
 
 def _keep(heard: Heard, face: Face | None, seconds: float, path: Path, version: str) -> Outcome:
     """Encode and write one face."""
-    from worker.ml.pictures import face_metadata, face_png, spectrogram_png
+    from worker.ml.pictures import face_metadata, face_png
 
     key, name = heard.line.key, heard.line.name
-    if heard.clip is None or face is None:
+    if heard.given is None or face is None:
         error = heard.error or AudioError("not_audio", "The recording could not be decoded.")
         return Outcome(
             Result(name, key, "failed", error.code, error.message, version, heard.seconds, ""), None
         )
     began = time.monotonic()
-    png = face_png(face, face_metadata(version, heard.sha256))
+    png = face_png(face, face_metadata(version, heard.sha256, heard.given.kind))
     unfinished = path.with_name(f".{os.getpid()}.part-{path.name}")
     unfinished.write_bytes(png)
     unfinished.replace(path)
-    spectrogram = spectrogram_png(heard.clip.waveform)
+    spectrogram = heard.given.shown()
     spent = heard.seconds + seconds + time.monotonic() - began
     return Outcome(Result(name, key, "done", "", "", version, spent, path.name), spectrogram)
 

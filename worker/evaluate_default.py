@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from worker.face_judges import Judges, Verdict
 from worker.ml.default_model.pairs import Pair, read_pairs, stack_faces
-from worker.ml.model_files import find_model
+from worker.ml.model_folders import find_model
 from worker.ml.speech_to_face import SpeechToFace
 
 Faces = npt.NDArray[np.uint8]

@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 import structlog
 
-from core.errors import NotFound
 from core.chunks import ClaimedItem, InferChunk
+from core.errors import NotFound
 from core.objects import face_key, spectrogram_key
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome
 from core.store import Store

@@ -106,7 +106,7 @@ def _create(user: User, header: NewJobHeaders, body: NewJob) -> JobView:
         job = create_job(
             session,
             owner_id=user.id,
-            spec=InferSpec(model=body.model),
+            spec=InferSpec(model=body.model, seed=body.seed),
             items=body.items,
             name=body.name.strip(),
             queue=settings.queue,

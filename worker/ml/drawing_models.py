@@ -10,11 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.ml.errors import ModelError
-from worker.ml.model_files import KIND as SPEECH_TO_FACE
-from worker.ml.model_files import find_model
-from worker.ml.weight_files import read_config_values
+from worker.ml.model_folders import ENCODER, PAIR, SPEECH_TO_FACE, find_model, read_config_values
 
-_PAIR = "pair"
 _JOINED_BY = "+"
 
 
@@ -54,8 +51,8 @@ def find_drawing_model(reference: str) -> tuple[Path, ...]:
 def input_of(folders: Sequence[Path]) -> Literal["voice", "face"]:
     """What a model takes, told from its configuration alone."""
     values = read_config_values(folders[0])
-    if values.get("kind") == _PAIR:
-        values = read_config_values(folders[0] / "encoder")
+    if values.get("kind") == PAIR:
+        values = read_config_values(folders[0] / ENCODER)
     return "face" if values.get("input") == "face" else "voice"
 
 
@@ -75,7 +72,7 @@ def load_drawing_model(folders: Sequence[Path], device: str = "auto") -> Drawing
         from worker.ml.speech_to_face import SpeechToFace
 
         return SpeechToFace.from_pretrained(folders[0], device)
-    if kind == _PAIR:
+    if kind == PAIR:
         from worker.ml.pair import Pair
 
         return Pair.from_pretrained(folders[0], device)

@@ -1,4 +1,4 @@
-"""A model on disk: a folder with `config.json`, `model.safetensors` and a card for people, `README.md`.
+"""The default model on disk: what its `config.json` says.
 
 The configuration carries every size the networks need and the SHA-256 of the weights, so a folder is complete in
 itself and a half-copied or mixed-up one is refused before anything is drawn. Safetensors holds numbers and nothing
@@ -7,7 +7,6 @@ that could run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,16 +15,8 @@ from typing import Any
 import torch
 
 from worker.ml.errors import ModelError
-from worker.ml.weight_files import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    read_config_values,
-    write_config_values,
-    write_tensors,
-)
-
-KIND = "speech_to_face"
-MODELS_FOLDER = Path(__file__).resolve().parents[2] / "weights"
+from worker.ml.model_folders import CONFIG_FILE, SPEECH_TO_FACE, read_config_values, write_config_values
+from worker.ml.weight_files import write_tensors
 
 
 @dataclass(frozen=True)
@@ -46,35 +37,12 @@ class ModelConfig:
     voice_encoder: dict[str, int]
     face_generator: dict[str, Any]
     weights_sha256: str = ""
-    kind: str = field(default=KIND)
+    kind: str = field(default=SPEECH_TO_FACE)
 
     @property
     def version(self) -> str:
         """Name and revision, as shown to people and written into pictures."""
         return f"{self.name}@{self.revision}"
-
-
-def find_model(name_or_folder: str) -> Path:
-    """The folder of a model given as a folder, as `name` or as `name@revision` of one that ships with us."""
-    folder = Path(name_or_folder)
-    if (folder / CONFIG_FILE).is_file():
-        return folder
-    name, _, revision = name_or_folder.partition("@")
-    shipped = MODELS_FOLDER / name
-    plain_name = name not in ("", ".", "..") and os.sep not in name
-    if plain_name and (shipped / CONFIG_FILE).is_file():
-        if revision and read_config(shipped).version != name_or_folder:
-            raise ModelError(
-                "model_not_found",
-                f"There is no model {name_or_folder}; here is {read_config(shipped).version}.",
-            )
-        return shipped
-    known = sorted(path.parent.name for path in MODELS_FOLDER.glob(f"*/{CONFIG_FILE}"))
-    raise ModelError(
-        "model_not_found",
-        f"There is no model {name_or_folder!r}. Give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, or one of: "
-        f"{', '.join(known) or 'none shipped'}.",
-    )
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -86,8 +54,10 @@ def read_config(folder: Path) -> ModelConfig:
         raise ModelError(
             "checkpoint_mismatch", f"{path} does not describe a model of ours: {failure}."
         ) from failure
-    if config.kind != KIND:
-        raise ModelError("checkpoint_mismatch", f"{path} describes a {config.kind!r}, not a {KIND!r} model.")
+    if config.kind != SPEECH_TO_FACE:
+        raise ModelError(
+            "checkpoint_mismatch", f"{path} describes a {config.kind!r}, not a {SPEECH_TO_FACE!r} model."
+        )
     return config
 
 

@@ -17,12 +17,10 @@ import numpy.typing as npt
 import torch
 
 from worker.ml.errors import ModelError
+from worker.ml.model_folders import DECODER, ENCODER, PAIR, read_config_values
 from worker.ml.networks.catalogue import load_network
 from worker.ml.networks.pretrained import Decoder, Encoder, Pictures
-from worker.ml.weight_files import read_config_values
 
-KIND = "pair"
-ENCODER, DECODER = "encoder", "decoder"  # the folders within a pair's folder
 MOST_AT_ONCE = 16  # VE_conv alone takes 200 MB of activations a clip
 
 
@@ -51,9 +49,9 @@ class Pair:
         """
         folder = Path(folder)
         values = read_config_values(folder)
-        if values.get("kind") != KIND:
+        if values.get("kind") != PAIR:
             raise ModelError("checkpoint_mismatch", f"{folder} is not a pair of networks.")
-        version = f"{values.get('name', KIND)}@{values.get('revision', 1)}"
+        version = f"{values.get('name', PAIR)}@{values.get('revision', 1)}"
         return cls.from_folders(folder / ENCODER, folder / DECODER, device, version)
 
     @classmethod

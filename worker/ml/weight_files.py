@@ -7,20 +7,16 @@ that are no numbers is refused before anything is drawn with it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from worker.ml.errors import ModelError
+from worker.ml.model_folders import CONFIG_FILE, WEIGHTS_FILE
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "README.md"
 _HASH_AT_ONCE = 1 << 22
 
 
@@ -31,28 +27,6 @@ def file_sha256(path: Path) -> str:
         while piece := file.read(_HASH_AT_ONCE):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def read_config_values(folder: Path) -> dict[str, Any]:
-    """The object in `config.json`.
-
-    Raises:
-        ModelError: `model_not_found` when there is none, `checkpoint_mismatch` when it is not a JSON object.
-    """
-    path = folder / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as failure:
-        raise ModelError(
-            "model_not_found", f"There is no {CONFIG_FILE} in {folder}. Is this a model folder?"
-        ) from failure
-    except ValueError as failure:
-        raise ModelError(
-            "checkpoint_mismatch", f"{path} is not valid JSON. Copy the model folder again."
-        ) from failure
-    if not isinstance(values, dict):
-        raise ModelError("checkpoint_mismatch", f"{path} does not describe a model of ours.")
-    return values
 
 
 def read_tensors(folder: Path, expected_sha256: str) -> dict[str, torch.Tensor]:
@@ -99,13 +73,6 @@ def write_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> str:
     sha256 = file_sha256(unfinished)
     unfinished.replace(folder / WEIGHTS_FILE)
     return sha256
-
-
-def write_config_values(folder: Path, values: Mapping[str, Any]) -> None:
-    """Writes `config.json`. It comes last, so that an interrupted save is never mistaken for a model."""
-    unfinished = folder / f"{CONFIG_FILE}.part"
-    unfinished.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(folder / CONFIG_FILE)
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:

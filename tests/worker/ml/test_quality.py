@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from worker.ml.audio import decode
-from worker.ml.model_files import find_model
+from worker.ml.model_folders import find_model
 from worker.ml.speech_to_face import SpeechToFace
 
 DATA = Path(__file__).parents[4] / "shared" / "data"

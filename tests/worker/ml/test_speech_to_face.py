@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from worker.ml.errors import MediaError, ModelError
-from worker.ml.model_files import CONFIG_FILE, WEIGHTS_FILE, ModelConfig, find_model, write_model
+from worker.ml.model_files import ModelConfig, write_model
+from worker.ml.model_folders import CONFIG_FILE, WEIGHTS_FILE, find_model
 from worker.ml.speech_to_face import SpeechToFace
 from worker.ml.voice_features import WINDOW_SAMPLES, cut_windows
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from worker.ml.errors import ModelError
+from worker.ml.model_folders import read_config_values
 from worker.ml.networks.pretrained import Network
-from worker.ml.weight_files import read_config_values
 
 Role = Literal["voice_encoder", "face_encoder", "decoder", "discriminator"]
 _PACKAGE = "worker.ml.networks"

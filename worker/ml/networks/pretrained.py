@@ -22,13 +22,9 @@ from torch import nn
 
 from worker.ml.devices import Precision, choose_device
 from worker.ml.errors import ModelError
+from worker.ml.model_folders import read_config_values, write_config_values
 from worker.ml.networks.initialisation import UnfilledWeights
-from worker.ml.weight_files import (
-    read_config_values,
-    read_tensors,
-    write_config_values,
-    write_tensors,
-)
+from worker.ml.weight_files import read_tensors, write_tensors
 
 FORMAT = 1  # of config.json
 
