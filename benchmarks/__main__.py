@@ -1,4 +1,4 @@
-"""Everything that is measured, one after the other: `python -m benchmarks`."""
+"""Everything that is measured, one after the other: `python -m benchmarks`; or one: `python -m benchmarks golden`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 MEASUREMENTS = ("benchmarks.draw", "benchmarks.bulk")
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit(subprocess.call([sys.executable, "-m", f"benchmarks.{sys.argv[1]}", *sys.argv[2:]]))
     for module in MEASUREMENTS:
         print(f"== {module}", flush=True)
         if code := subprocess.call([sys.executable, "-m", module]):
