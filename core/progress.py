@@ -102,7 +102,7 @@ class Bar(Silent):
         )
         self._rows = {
             doing: self._rich.add_task(doing, total=None, visible=False, more="")
-            for doing in ("sending", "drawing", "downloading")
+            for doing in ("sending", "preparing", "drawing", "downloading")
         }
 
     def step(self, doing: str, done: int, total: int) -> None:

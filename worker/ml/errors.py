@@ -34,6 +34,27 @@ class AudioError(MediaError):
     """
 
 
+class PictureError(MediaError):
+    """The picture itself is at fault; trying again cannot help.
+
+    Codes: `not_image`, `corrupt_image`, `image_too_large`, `no_face`, `several_faces`.
+    """
+
+
+class ArrayError(MediaError):
+    """An array that was made before is not what it should be.
+
+    Codes: `bad_array`.
+    """
+
+
+class DatasetError(MediaError):
+    """A prepared dataset's files are missing or not those it was made of.
+
+    Codes: `dataset_not_found`, `dataset_mismatch`.
+    """
+
+
 class ModelError(MediaError):
     """The model's files are missing or do not belong together, or there is nowhere to run it.
 
