@@ -105,8 +105,9 @@ def _pictures(
                 "recordings",
             )
         if per_person:
+            named = {f"people with {side}": counts for side, counts in per_person.items()}
             pictures["report/entries_per_person.png"] = histogram_png(
-                "Entries of each person", per_person, "entries of one person", "people", whole=True
+                "Entries of each person", named, "entries of one person", "people", whole=True
             )
         parts = Counter(person.split for person in people)
         groups: dict[str, Mapping[str, int]] = {"everybody": {split: parts[split] for split in SPLITS}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -13,13 +14,14 @@ from anyascii import anyascii
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 INK, SOFT_INK, GRID, PAPER = "#21252b", "#6e7278", "#e4e1da", "#ffffff"
 COLOURS = ("#2f6f7e", "#d0975b", "#8a8fa3")  # teal, sand, slate: told apart by lightness as well
 WARNING = "#b0604f"
 WIDTH, HEIGHT, DPI = 8.0, 4.2, 110
-BINS = 40
+BINS, FEWEST_BINS = 40, 9
 LONG_TAIL = 20.0  # when the largest is this many times the median, the axis is logarithmic
 MOST_BARS, MOST_ROWS = 16, 40
 
@@ -47,6 +49,7 @@ def histogram_png(
         axes.bar(left, counts, width, align="edge", color=colour, label=name, linewidth=0)
     if is_long:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     if whole:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -65,15 +68,15 @@ def bars_png(title: str, counts: Mapping[str, int], unit: str, good: str) -> byt
     """
     shown = dict(list(counts.items())[:MOST_BARS])
     total = sum(counts.values())
-    figure, axes = _figure(title, f"{total:,} {unit} in all", height=1.6 + 0.36 * len(shown))
+    figure, axes = _figure(title, f"{total:,} {unit} in all", height=1.6 + 0.36 * max(len(shown), 3))
     colours = [COLOURS[0] if name == good else WARNING for name in shown]
     bars = axes.barh([_plain(name) for name in shown], list(shown.values()), 0.62, color=colours)
     labels = [f"{count:,}  ({count / max(1, total):.1%})" for count in shown.values()]
     axes.bar_label(bars, labels, padding=5, color=INK, fontsize=9)
-    axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x")
-    axes.set_xlim(0, max(1, *shown.values()) * 1.22)
+    axes.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
+    axes.set_xlim(0, max([1, *shown.values()]) * 1.22)
+    axes.set_ylim(max(len(shown), 3) - 0.4, -0.6)  # one bar alone is no thicker than many
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.set_xlabel(unit)
     return _png(figure)
@@ -111,11 +114,18 @@ def shares_png(title: str, note: str, groups: Mapping[str, Mapping[str, int]], p
 
 
 def _figure(title: str, note: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor=PAPER, layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH, height),
+        dpi=DPI,
+        facecolor=PAPER,
+        layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12),
+    )
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title(f"{_plain(title)}\n", loc="left", color=INK, fontsize=13, fontweight="bold")
-    axes.text(0, 1.03, _plain(note), transform=axes.transAxes, color=SOFT_INK, fontsize=9)
+    axes.text(
+        0, 1.03, _plain(note, 120), transform=axes.transAxes, color=SOFT_INK, fontsize=9, in_layout=False
+    )
     axes.set_axisbelow(True)
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
     axes.grid(visible=False, axis="x")
@@ -132,7 +142,8 @@ def _edges(values: npt.NDArray[np.float64], whole: bool) -> npt.NDArray[np.float
     low, high = float(values.min()), float(values.max())
     if whole:
         step = max(1, int(np.ceil((high - low + 1) / BINS)))
-        return np.arange(low - 0.5, high + step + 0.5, step)
+        margin = max(0, math.ceil((FEWEST_BINS - (high - low + 1)) / 2))
+        return np.arange(max(0.0, low - margin) - 0.5, high + margin + step + 0.5, step)
     if low > 0 and high > LONG_TAIL * float(np.median(values)):
         return np.geomspace(low, high, BINS + 1)
     if high - low < 1e-3:  # all the same: one bar of a visible width
@@ -144,8 +155,8 @@ def _described(series: Mapping[str, Sequence[float]], unit: str) -> str:
     told = []
     for name, values in series.items():
         middle, low, high = np.median(values), np.min(values), np.max(values)
-        told.append(f"{len(values):,} {name}: median {middle:.4g}, {low:.4g} to {high:.4g} {unit}")
-    return "; ".join(told)
+        told.append(f"{len(values):,} {name}: median {middle:.4g}, {low:.4g} to {high:.4g}")
+    return "; ".join(told) + f" {unit}"
 
 
 def _png(figure: Figure) -> bytes:
@@ -155,10 +166,10 @@ def _png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, longest: int = 60) -> str:
     """In letters that the font has, short enough, and without what would be taken for a formula."""
     text = anyascii(text).replace("$", " ")
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 @contextmanager
