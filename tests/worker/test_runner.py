@@ -13,48 +13,17 @@ import soundfile
 from PIL import Image
 from sqlalchemy import select
 
-from core.bootstrap import prepare
 from core.config import BUNDLED_WEIGHTS, Settings
-from core.database import Database
 from core.errors import StorageUnavailable
-from core.jobs import cancel_job, create_job
+from core.jobs import cancel_job
 from core.queries import items_page
-from core.recordings import take_in
-from core.specs import InferSpec, NewItem
 from core.states import ItemState, JobState
-from core.store import Store
 from core.tables import Artifact, Attempt, Job
-from tests.factories import Ledger
+from tests.worker.place import Place
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the default model is not in weights/")
-
-
-class Place:
-    """A prepared place with one user, who submits what tests give."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        prepare(settings)
-        self.database = Database(settings.database_url)
-        self.store = Store(settings)
-        self.ledger = Ledger(self.database)
-
-    def submit(self, recordings: dict[str, bytes]) -> str:
-        owner = self.ledger.user().id
-        items = [
-            NewItem(
-                key=name,
-                name=name,
-                recording=take_in(
-                    self.database, self.store, io.BytesIO(data), owner_id=owner, max_bytes=2**30
-                ).sha256,
-            )
-            for name, data in recordings.items()
-        ]
-        with self.database.write() as session:
-            return create_job(session, owner_id=owner, spec=InferSpec(), items=items).id
 
 
 @pytest.fixture
