@@ -84,7 +84,7 @@ class DatasetWork:
                 self._give_back(chunk, reason)
                 return True
             try:
-                outcome = self._do(chunk, step)
+                outcome = self._do(chunk, step, moved)
             except Retryable as error:
                 log.warning("gives back", job=chunk.job_id, step=step.name, error=error.message)
                 self._give_back(chunk, error.message)
@@ -97,13 +97,15 @@ class DatasetWork:
                 return True
         return True
 
-    def _do(self, chunk: PrepareChunk, step: ClaimedStep) -> PreparationOutcome:
+    def _do(self, chunk: PrepareChunk, step: ClaimedStep, moved: Callable[[str], None]) -> PreparationOutcome:
         began = time.monotonic()
         try:
             plan = self._open(chunk.plan_sha256)
             if step.stage == VERSION:
                 return self._make_version(chunk, step, plan, began)
-            return self._make_shard(step, plan, began)
+            return self._make_shard(
+                step, plan, began, lambda done: moved(f"preparing {step.name}: {done} done")
+            )
         except Retryable:
             raise
         except (MediaError, NotFound) as error:
@@ -120,14 +122,16 @@ class DatasetWork:
             self._plan_sha256 = plan_sha256
         return self._plan
 
-    def _make_shard(self, step: ClaimedStep, plan: Plan, began: float) -> ShardMade:
+    def _make_shard(
+        self, step: ClaimedStep, plan: Plan, began: float, watch: Callable[[int], None]
+    ) -> ShardMade:
         from worker.preparation import Preparer
 
         if self._preparer is None:
             self._preparer = Preparer(plan.recipe, device=self._device, face_encoder=self._face_encoder(plan))
         shard = plan.shards()[step.position]
         with tempfile.TemporaryDirectory(prefix="voicesketch-") as folder:
-            made = self._preparer.prepare(shard, self._fetch, Path(folder))
+            made = self._preparer.prepare(shard, self._fetch, Path(folder), watch)
             with made.tar.open("rb") as file:
                 self._store.put_file(dataset_shard_key(made.sha256), file, "application/x-tar")
         self._store.put(dataset_sidecar_key(made.sha256), made.sidecar, "application/json")

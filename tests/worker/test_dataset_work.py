@@ -1,0 +1,198 @@
+"""A preparation job carried out by real workers: to the end, after a kill, and beside recordings to draw."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from core.config import BUNDLED_WEIGHTS, Settings, to_environment
+from core.dataset_plan import Entry, Person, Plan
+from core.leases import reap
+from core.objects import dataset_plan_key, recording_key
+from core.preparing import create_prepare_job
+from core.recipes import FaceRecipe, Recipe, SplitRecipe, VoiceRecipe
+from core.recordings import take_in
+from core.registry import register_model
+from core.states import JobState
+from core.tables import DatasetShard, DatasetVersion, Item, Job
+from tests.worker.ml.small_networks import save_small_networks
+from tests.worker.place import Place
+from tests.worker.test_any_pair import pictures
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAMPLES = REPOSITORY / "samples"
+
+pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the default model is not in weights/")
+
+
+@pytest.fixture
+def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
+    settings = {"cache_folder": tmp_path / "cache", "device": "cpu"}
+    place = Place(sqlite_settings.model_copy(update=settings))
+    yield place
+    place.database.dispose()
+
+
+def plan_of_samples(place: Place, *, shard_entries: int = 4, faces: bool = False) -> Plan:
+    """Every sample is the voice of a person; with `faces`, a pattern is their picture."""
+    voices = {path.stem: path.read_bytes() for path in sorted(SAMPLES.iterdir()) if path.suffix == ".flac"}
+    people = tuple(
+        Person(name, name, "train" if number % 5 else "test") for number, name in enumerate(voices)
+    )
+    entries = [
+        Entry(f"{name}/voice.flac", name, "voice", "recording", send(place, content))
+        for name, content in voices.items()
+    ]
+    if faces:
+        for person, content in zip(people, pictures(len(people)).values(), strict=True):
+            entries.append(Entry(f"{person.id}/face.png", person.id, "face", "picture", send(place, content)))
+    recipe = Recipe(
+        voice=VoiceRecipe(features=("waveform", "ve_conv")),
+        face=FaceRecipe(outputs=("picture", "embedding"), size=32, encoder="eyes@1") if faces else None,
+        split=SplitRecipe(train=0.8, validation=0, test=0.2),
+        shard_entries=shard_entries,
+    )
+    return Plan("folders", recipe, people, tuple(sorted(entries, key=lambda entry: entry.key)))
+
+
+def send(place: Place, content: bytes) -> str:
+    owner = place.ledger.user().id
+    taken = take_in(place.database, place.store, io.BytesIO(content), owner_id=owner, max_bytes=2**30)
+    return taken.sha256
+
+
+def submit(place: Place, plan: Plan) -> str:
+    place.store.put(dataset_plan_key(plan.sha256), plan.to_bytes(), "application/x-ndjson")
+    with place.database.write() as session:
+        owner = place.ledger.user().id
+        return create_prepare_job(session, owner_id=owner, dataset="people", plan=plan).id
+
+
+def state_of(place: Place, job_id: str) -> JobState:
+    with place.database.read() as session:
+        job = session.get(Job, job_id)
+        assert job is not None
+        return job.state
+
+
+def versions(place: Place) -> list[DatasetVersion]:
+    with place.database.read() as session:
+        return list(session.scalars(select(DatasetVersion).order_by(DatasetVersion.version)))
+
+
+def test_voices_and_faces_become_a_dataset_version_whose_files_are_what_it_says(
+    place: Place, tmp_path: Path
+) -> None:
+    eyes = save_small_networks(tmp_path / "networks")["vgg_face"]
+    register_model(place.database, place.store, eyes, name="eyes")
+    plan = plan_of_samples(place, faces=True)
+    job = submit(place, plan)
+    place.work()
+    assert state_of(place, job) is JobState.COMPLETED
+    (version,) = versions(place)
+    assert version.label == "people@1"
+    names = {file["name"] for file in version.files}
+    assert {"dataset.json", "index.jsonl", "report.json", "shards/00000.tar"} <= names
+    for file in version.files:
+        content = place.store.get(file["key"])
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+        assert len(content) == file["size_bytes"]
+    described = next(file for file in version.files if file["name"] == "dataset.json")
+    assert described["sha256"] == version.sha256
+    assert json.loads(place.store.get(described["key"]))["plan_sha256"] == plan.sha256
+    index = next(file for file in version.files if file["name"] == "index.jsonl")
+    lines = [json.loads(line) for line in place.store.get(index["key"]).splitlines()]
+    assert len(lines) == len(plan.entries)
+    kinds = {line["side"]: {name for name in line["members"] if name != "json"} for line in lines}
+    assert kinds["voice"] == {"waveform", "ve_conv"}
+    assert kinds["face"] == {"picture", "embedding"}
+
+
+def test_the_same_inputs_prepared_again_are_the_same_version(place: Place) -> None:
+    plan = plan_of_samples(place)
+    for _ in range(2):
+        assert submit(place, plan)
+        place.work()
+    assert [version.label for version in versions(place)] == ["people@1"]
+
+
+def test_an_input_that_is_gone_from_the_store_is_named_in_the_report(place: Place) -> None:
+    plan = plan_of_samples(place)
+    gone = plan.entries[3]
+    place.store.delete(recording_key(gone.source or ""))
+    submit(place, plan)
+    place.work()
+    (version,) = versions(place)
+    report = next(file for file in version.files if file["name"] == "report.json")
+    assert gone.key in place.store.get(report["key"]).decode()
+
+
+def test_a_missing_plan_fails_the_job_with_a_sentence_and_a_retry_mends_it(place: Place) -> None:
+    plan = plan_of_samples(place)
+    with place.database.write() as session:
+        owner = place.ledger.user().id
+        job = create_prepare_job(session, owner_id=owner, dataset="people", plan=plan).id
+    place.work()
+    assert state_of(place, job) is JobState.COMPLETED_WITH_ERRORS
+    with place.database.read() as session:
+        codes = set(session.scalars(select(Item.error_code).where(Item.job_id == job)))
+    assert codes == {"not_found"}
+    assert versions(place) == []
+
+
+def test_a_worker_killed_in_the_middle_costs_what_it_held_and_changes_nothing(place: Place) -> None:
+    plan = plan_of_samples(place, shard_entries=1)
+    submit(place, replace(plan, layout="another"))  # the same shards, made undisturbed
+    place.work()
+    (undisturbed,) = versions(place)
+    job = submit(place, plan)
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from core.config import load_settings\nfrom worker.runner import Runner\n"
+            "Runner(load_settings()).run_until_idle()",
+        ],
+        cwd=REPOSITORY,
+        env={**os.environ, **to_environment(place.settings)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while shards_of(place, job) < 2:
+            assert time.monotonic() < deadline, "no shard was published"
+            assert worker.poll() is None
+            time.sleep(0.005)
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    before = shards_of(place, job)
+    assert before < len(plan.shards())
+    assert reap(place.database, max_attempts=3) >= 1
+    place.work()
+    assert state_of(place, job) is JobState.COMPLETED
+    assert shards_of(place, job) == len(plan.shards())
+    resumed = versions(place)[-1]
+    assert shard_hashes(resumed) == shard_hashes(undisturbed)
+
+
+def shards_of(place: Place, job_id: str) -> int:
+    with place.database.read() as session:
+        query = select(func.count()).select_from(DatasetShard).where(DatasetShard.job_id == job_id)
+        return session.scalar(query) or 0
+
+
+def shard_hashes(version: DatasetVersion) -> list[str]:
+    return [file["sha256"] for file in version.files if file["name"].startswith("shards/")]
