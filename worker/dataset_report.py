@@ -11,10 +11,12 @@ import numpy as np
 
 from core.dataset_plan import LeftOut, Person, Plan
 from core.recipes import SPLITS, UNKNOWN
+from core.splits import age_group, is_age
 from worker.ml.preparation.charts import bars_png, histogram_png, plain_style, shares_png
 from worker.ml.preparation.shards import canonical_json
 
 KEPT = "kept"
+MOST_VALUES = 40  # of an attribute; there are not so many groups of people worth comparing
 Line = Mapping[str, Any]
 
 
@@ -65,8 +67,11 @@ def split_table(people: Sequence[Person]) -> dict[str, dict[str, dict[str, int]]
     for name in names:
         rows: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SPLITS, 0))
         for person in people:
-            rows[person.attributes.get(name, UNKNOWN)][person.split] += 1
-        table[name] = dict(sorted(rows.items()))
+            value = person.attributes.get(name, UNKNOWN)
+            rows[age_group(value) if is_age(name) else value][person.split] += 1
+        # What nearly everybody has a value of their own for, such as a name, says nothing in a table.
+        if len(rows) <= MOST_VALUES:
+            table[name] = dict(sorted(rows.items()))
     return table
 
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from core.dataset_plan import Plan
 from core.errors import InvalidRequest
+from core.layouts import LayoutOptions, plan_folder
 from core.progress import Silent, make_progress
 from core.recipes import Recipe
 from worker.ml.errors import ModelError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 ALL_KEPT, SOME_REJECTED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # Left out because the recipe says so, or by their names; everything else was meant to be used.
-AS_ASKED = frozenset({"clip_limit", "no_pair", "not_media", "not_wanted"})
+AS_ASKED = frozenset({"clip_limit", "no_pair", "not_in_manifest", "not_media", "not_wanted"})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = Recipe.model_validate_json(options.recipe_json)
         encoder = _encoder_folder(recipe, options.face_encoder)
-        plan, root = _plan(options.path, options.out, _with_version(recipe, encoder), options.layout)
+        how = LayoutOptions(columns=_columns(options.column), faces=options.faces)
+        plan, root = _plan(options.path, options.out, _with_version(recipe, encoder), options.layout, how)
         from worker.dataset_folder import (
             prepare_folder,  # torch: over a second, and a wrong recipe is told before
         )
@@ -72,6 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--layout", default="auto", help="how the folder is laid out (default: auto)")
     parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="WHAT=NAME",
+        help="of a manifest: which column holds voice, face, identity, split, path or side; may be repeated",
+    )
+    parser.add_argument(
+        "--faces", choices=("masked", "origin"), default="masked", help="which pictures of HQ-VoxCeleb"
+    )
+    parser.add_argument(
         "--face-encoder", type=Path, metavar="FOLDER", help="a network that makes embeddings of faces"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
@@ -79,14 +91,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(path: Path, out: Path, recipe: Recipe, layout: str) -> tuple[Plan, Path]:
-    """The plan, and the folder where its keys begin."""
-    from core.layouts import plan_folder
+def _columns(given: Sequence[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    if wrong := [what for what, sign, name in pairs if not (what and sign and name)]:
+        raise InvalidRequest(f"--column takes WHAT=NAME, as in face=portrait; {wrong[0]!r} is not that.")
+    return {what: name for what, _, name in pairs}
 
+
+def _plan(path: Path, out: Path, recipe: Recipe, layout: str, options: LayoutOptions) -> tuple[Plan, Path]:
+    """The plan, and the folder where its keys begin."""
     root = path.parent if path.is_file() else path
     if out.resolve().is_relative_to(root.resolve()):
         raise InvalidRequest(f"{out} lies within the data. Choose a folder outside of {root}.")
-    return plan_folder(path, recipe, layout), root
+    return plan_folder(path, recipe, layout, options), root
 
 
 def _encoder_folder(recipe: Recipe, given: Path | None) -> Path | None:

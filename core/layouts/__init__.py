@@ -4,8 +4,21 @@ One reader a file. `plan_files` plans what somebody sent, `plan_folder` what lie
 Nothing here opens a recording or a picture: names and small tables are enough.
 """
 
-from core.layouts.planning import LAYOUTS, plan_files, plan_folder
+from core.layouts.planning import LAYOUTS, plan_files, plan_folder, plan_gathered, recognise
 from core.layouts.reading import LayoutOptions
 from core.layouts.source import SourceFile
+from core.layouts.tables import TABLES
+from core.layouts.walking import Gathered, gather
 
-__all__ = ["LAYOUTS", "LayoutOptions", "SourceFile", "plan_files", "plan_folder"]
+__all__ = [
+    "LAYOUTS",
+    "TABLES",
+    "Gathered",
+    "LayoutOptions",
+    "SourceFile",
+    "gather",
+    "plan_files",
+    "plan_folder",
+    "plan_gathered",
+    "recognise",
+]

@@ -18,9 +18,9 @@ from core.layouts import decoder_triples, folders, hq_voxceleb, manifest, origin
 from core.layouts.reading import Input, LayoutOptions, Reading, Request
 from core.layouts.source import Files, SourceFile, natural
 from core.layouts.voxceleb import VoxCeleb
-from core.layouts.walking import walk_folder
+from core.layouts.walking import Gathered, gather
 from core.recipes import Recipe, Split, SplitRecipe
-from core.splits import age_group, is_age, split_people
+from core.splits import split_people
 
 AUTO = "auto"
 _DEFAULT = LayoutOptions()
@@ -55,10 +55,16 @@ def plan_folder(path: Path, recipe: Recipe, layout: str = AUTO, options: LayoutO
     Raises:
         InvalidRequest: as `plan_files`; also a folder that cannot be read.
     """
-    files, left_out, named = walk_folder(path)
-    if named is not None:
-        layout, options = "manifest", replace(options, manifest=named)
-    return _plan(files, recipe, layout, options, left_out)
+    return plan_gathered(gather([path]), recipe, layout, options)
+
+
+def plan_gathered(
+    gathered: Gathered, recipe: Recipe, layout: str = AUTO, options: LayoutOptions = _DEFAULT
+) -> Plan:
+    """The same for files that were gathered before."""
+    if gathered.manifest is not None:
+        layout, options = "manifest", replace(options, manifest=gathered.manifest)
+    return _plan(gathered.files, recipe, layout, options, gathered.left_out)
 
 
 def plan_files(
@@ -127,7 +133,10 @@ def _plan(
     _check_sent(inputs)
 
     names = {one.person for one in inputs}
-    attributes = {name: _attributes(reading.attributes.get(name, {})) for name in names}
+    attributes = {
+        name: {what: value for what, value in sorted(reading.attributes.get(name, {}).items()) if value}
+        for name in names
+    }
     ids = identity_ids(names)
     parts = _parts(attributes, reading.splits, recipe.split)
     people = [Person(ids[name], name, parts[name], attributes[name]) for name in names]
@@ -222,15 +231,6 @@ def _check_sent(inputs: Sequence[Input]) -> None:
     if missing and len(missing) < len(files):
         some = ", ".join(map(repr, missing[:_TOLD]))
         raise InvalidRequest(f"{len(missing):,} files were not sent but are needed: {some}.")
-
-
-def _attributes(given: Mapping[str, str]) -> dict[str, str]:
-    """What is known of a person, with the group of an age that is given in years."""
-    attributes = {name: value for name, value in sorted(given.items()) if value}
-    for name, value in list(attributes.items()):
-        if is_age(name) and age_group(value) != value:
-            attributes.setdefault("age_group", age_group(value))
-    return attributes
 
 
 def _parts(

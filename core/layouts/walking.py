@@ -1,9 +1,10 @@
-"""A folder as a list of files: hidden ones left out, links followed once, names that cannot be written told."""
+"""Folders as a list of files: hidden ones left out, links followed once, names that cannot be written told."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.dataset_plan import LeftOut
@@ -12,32 +13,57 @@ from core.layouts.source import SourceFile, why_unsafe
 from core.layouts.tables import TABLES
 
 
-def walk_folder(path: Path) -> tuple[list[SourceFile], list[LeftOut], str | None]:
-    """The files of a folder; those that cannot be named; and, for the path of a manifest, its name in its folder.
+@dataclass
+class Gathered:
+    """Files of this machine that a dataset is to be made of.
+
+    Attributes:
+        paths: where each file lies, by its path in the dataset.
+        left_out: files whose names cannot be used.
+        manifest: the table that was named instead of a folder.
+    """
+
+    files: list[SourceFile] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    manifest: str | None = None
+
+
+def gather(paths: Sequence[Path]) -> Gathered:
+    """The files of one folder, of several (each then lies under its own name), or around a manifest.
 
     Raises:
-        InvalidRequest: there is no such folder, or it cannot be read.
+        InvalidRequest: a folder that is not there, or cannot be read.
     """
-    shown = _readable(str(path))
-    if path.is_file():
+    gathered = Gathered()
+    if len(paths) == 1 and paths[0].is_file():
+        (path,) = paths
         if path.suffix.lower() not in TABLES:
-            raise InvalidRequest(
-                f"{shown!r} is neither a folder nor a manifest ({', '.join(sorted(TABLES))})."
-            )
-        root, only = path.parent, path.name
-    elif path.is_dir():
-        root, only = path, None
-    else:
-        raise InvalidRequest(f"There is no folder {shown!r}.")
-    files: list[SourceFile] = []
-    left_out: list[LeftOut] = []
-    for relative, file in _walk(root, "", set()):
-        if why := why_unsafe(relative):
+            endings = ", ".join(sorted(TABLES))
+            raise InvalidRequest(f"{_readable(str(path))!r} is neither a folder nor a manifest ({endings}).")
+        gathered.manifest = path.name
+        _enter(gathered, path.parent, "")
+        return gathered
+    for path in paths:
+        if path.is_file():
+            raise InvalidRequest("Give folders, or a single manifest.")
+        if not path.is_dir():
+            raise InvalidRequest(f"There is no folder {_readable(str(path))!r}.")
+        _enter(gathered, path, "" if len(paths) == 1 else f"{path.resolve().name}/")
+    return gathered
+
+
+def _enter(gathered: Gathered, folder: Path, prefix: str) -> None:
+    for relative, path in _walk(folder, prefix, set()):
+        why = why_unsafe(relative) or (
+            "another folder has one of this name" if relative in gathered.paths else None
+        )
+        if why:
             message = f"Its name cannot be used ({why}): rename it."
-            left_out.append(LeftOut(_readable(relative), "unreadable_file", message))
+            gathered.left_out.append(LeftOut(_readable(relative), "unreadable_file", message))
         else:
-            files.append(SourceFile(relative, read=file.read_bytes))
-    return files, left_out, only
+            gathered.files.append(SourceFile(relative, read=path.read_bytes))
+            gathered.paths[relative] = path
 
 
 def _walk(folder: Path, prefix: str, entered: set[tuple[int, int]]) -> Iterator[tuple[str, Path]]:

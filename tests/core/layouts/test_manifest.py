@@ -47,7 +47,7 @@ def test_json_lines_say_the_same(tmp_path: Path) -> None:
     write(tmp_path, "\n\n".join(map(json.dumps, rows)), name="people.jsonl")
     plan = plan_folder(tmp_path, BOTH)
     assert names_of(plan) == ["7"]
-    assert plan.people[0].attributes == {"age": "41", "age_group": "30-44"}
+    assert plan.people[0].attributes == {"age": "41"}
 
 
 def test_arrays_are_of_the_side_that_the_line_or_the_column_says(tmp_path: Path) -> None:
@@ -166,7 +166,6 @@ def test_what_lines_of_one_person_disagree_on_is_no_attribute_unless_people_are_
     by = Recipe(split=SplitRecipe(by=("age", "mood")))
     assert plan_folder(tmp_path, by).people[0].attributes == {
         "age": "27",
-        "age_group": "18-29",
         "mood": "calm",
     }
 
