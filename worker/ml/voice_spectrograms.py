@@ -162,23 +162,20 @@ def _compressed_spectrograms(waveforms: torch.Tensor, recipe: SpectrogramRecipe)
     waveforms = waveforms.double()
     window = _hann(recipe.window_samples, True, torch.float64, waveforms.device)
     if recipe.centred:
-        spectra = torch.stft(
-            waveforms,
-            recipe.fft_samples,
-            recipe.hop_samples,
-            recipe.window_samples,
-            window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        ).to(torch.complex64)
-    else:
-        frames = waveforms.unfold(1, recipe.window_samples, recipe.hop_samples) * window
-        spectra = torch.fft.rfft(frames, recipe.fft_samples).transpose(1, 2).to(torch.complex64)
+        # The window in the middle of the transform, and half a transform of silence at both ends. By hand in half the
+        # time that `torch.stft` takes.
+        beyond, half = recipe.fft_samples - recipe.window_samples, recipe.fft_samples // 2
+        window = F.pad(window, (beyond // 2, beyond - beyond // 2))
+        waveforms = F.pad(waveforms, (half, half))
+    frames = waveforms.unfold(1, len(window), recipe.hop_samples) * window
+    spectra = torch.fft.rfft(frames, recipe.fft_samples).transpose(1, 2)
+    real, imaginary = spectra.real.float().contiguous(), spectra.imag.float().contiguous()
     if recipe.channels == "magnitude_phase":
-        compressed = [spectra.abs().pow_(recipe.power), _signed_power(spectra.angle(), recipe.power)]
+        phase = torch.atan2(imaginary, real)
+        magnitude = real.square_().addcmul_(imaginary, imaginary)
+        compressed = [_power(magnitude, recipe.power / 2), _signed_power(phase, recipe.power)]
     else:
-        compressed = [_signed_power(part, recipe.power) for part in (spectra.real, spectra.imag)]
+        compressed = [_signed_power(part, recipe.power) for part in (real, imaginary)]
     return torch.stack(compressed, dim=1)
 
 
@@ -207,7 +204,12 @@ def _gain(heard: Waveform, loudness_dbfs: float | None) -> float:
 
 
 def _signed_power(values: torch.Tensor, power: float) -> torch.Tensor:
-    return values.abs().pow(power).copysign(values)
+    return _power(values.abs(), power).copysign_(values)
+
+
+def _power(values: torch.Tensor, power: float) -> torch.Tensor:
+    """In place, by way of logarithms: several times quicker than `pow` on a CPU, and as exact as float32 can say."""
+    return values.log_().mul_(power).exp_()
 
 
 # Constants of a device, and not buffers of a module: they follow from the recipe and belong to no checkpoint. Made
