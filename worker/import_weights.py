@@ -46,7 +46,6 @@ class Refused(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _leave)
     try:
         made = import_weights(
             options.out,
@@ -171,4 +170,5 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _leave)
     sys.exit(main())

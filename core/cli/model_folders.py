@@ -14,7 +14,6 @@ from core.client_views import ModelFileView, ModelView
 from core.errors import InvalidRequest, StorageUnavailable
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_MIB = 2**20
 
 Counted = Callable[[int, int], None]  # MiB done, MiB in all
 
@@ -36,7 +35,7 @@ def send_folder(client: Client, folder: Path, name: str, counted: Counted) -> Mo
         nonlocal sent
         sent += size
         # What is sent twice, after a hiccup, is counted twice.
-        counted(min(sent, total) // _MIB, total // _MIB)
+        counted(_mib(min(sent, total)), _mib(total))
 
     files = {}
     for path in paths:
@@ -61,7 +60,7 @@ def fetch_folder(client: Client, reference: str, out: Path, counted: Counted) ->
     def wrote(size: int) -> None:
         nonlocal done
         done += size
-        counted(done // _MIB, total // _MIB)
+        counted(_mib(done), _mib(total))
 
     making: Path | None = None
     try:
@@ -88,6 +87,10 @@ def _fetch(client: Client, file: ModelFileView, path: Path, wrote: Callable[[int
             wrote(len(piece))
     if digest.hexdigest() != file.sha256:
         raise StorageUnavailable(f"{file.name} came damaged; nothing was kept. Try again.")
+
+
+def _mib(size: int) -> int:
+    return -(-size // 2**20)  # rounded up, so that small models are not nothing of nothing
 
 
 def _plain_path(name: str) -> Path:
