@@ -49,14 +49,20 @@ class VEConvConfig(SpectrogramRecipe):
         if not len(self.widths) == len(self.strides) == len(self.pooled) > 0:
             raise ValueError("widths, strides and pooled must name the same number of layers")
 
+        frames = self.frames
+        for stride, pooled in zip(self.strides, self.pooled, strict=True):
+            frames = ((frames - _KERNEL) // stride + 1) // (2 if pooled else 1)
+        if self.bins_left < 1 or frames < 1:
+            raise ValueError(
+                f"{len(self.strides)} convolutions leave nothing of {self.bins} frequencies and {self.frames} frames"
+            )
+
     @property
     def bins_left(self) -> int:
         """Number of frequencies after the last convolution."""
         left = self.bins
         for stride in self.strides:
             left = (left - _KERNEL) // stride + 1
-        if left < 1:
-            raise ValueError(f"{len(self.strides)} convolutions leave nothing of {self.bins} frequencies")
         return left
 
 

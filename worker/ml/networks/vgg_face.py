@@ -61,6 +61,8 @@ class VGGFaceConfig:
         for name, allowed in choices.items():
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(f"{name} is one of {get_args(allowed)}, and not {getattr(self, name)!r}")
+        if self.image_size >> len(self.widths) < 1:
+            raise ValueError(f"{len(self.widths)} blocks leave nothing of {self.image_size} pixels")
 
     @classmethod
     def of(cls, variant: Variant, *, compat: Literal["original"] | None = None) -> VGGFaceConfig:

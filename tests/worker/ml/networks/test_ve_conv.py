@@ -141,6 +141,7 @@ def test_its_folder_brings_back_the_network_and_its_recipe(tiny: VEConv, tmp_pat
     [
         ({"pooled": (True,)}, "same number"),
         ({"fft_samples": 16, "window_samples": 16}, "leave nothing of 9 frequencies"),
+        ({"seconds": 0.05}, "leave nothing of 65 frequencies and 6 frames"),
         ({"channels": "phase"}, "channels is one of"),
     ],
 )

@@ -140,6 +140,11 @@ def test_a_recipe_nobody_knows_is_refused(setting: str) -> None:
         replace(TINY, **{setting: "grb"})  # type: ignore[arg-type]
 
 
+def test_a_picture_too_small_for_the_blocks_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing of 3 pixels"):
+        replace(TINY, image_size=3)
+
+
 @pytest.mark.parametrize("variant", ["serengil", "rcmalli"])
 def test_gradients_reach_a_drawn_face(tiny: VGGFace, variant: Variant) -> None:
     drawn = (torch.rand(2, 3, 16, 16) * 255).requires_grad_()
