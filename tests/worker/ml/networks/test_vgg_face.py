@@ -37,7 +37,7 @@ def tiny() -> VGGFace:
 def test_it_answers_what_the_original_answered(variant: str, golden_folder: Path, shared_data: Path) -> None:
     network = golden.made_up_network(golden_folder, f"vggface_{variant}")
     assert isinstance(network, VGGFace)
-    assert golden.network_error(golden_folder, f"vggface_{variant}", network) < golden.NETWORK_LIMIT
+    assert golden.network_error(golden_folder, f"vggface_{variant}", network, rows=1) < golden.NETWORK_LIMIT
     assert sum(parameter.numel() for parameter in network.parameters()) == 145_002_878
     if variant == "serengil":
         faces = real_faces(shared_data, 1)
