@@ -35,6 +35,8 @@ def routes(place: Place, job_id: str, item_id: int, sha256: str) -> list[Route]:
         "sha256": sha256,
         "secret": "nobody-knows",
         "filename": "css/base.css",
+        "label": "default@1",
+        "name": "config.json",
     }
     found = []
     for rule in place.app.url_map.iter_rules():
