@@ -22,8 +22,10 @@ class ErrorCount:
 class JobView:
     id: str
     name: str
+    kind: str
     state: JobState
     model: str
+    dataset: str | None  # what is prepared: a name, and `name@version` once it is there
     total: int
     counts: Mapping[ItemState, int]
     rate_per_second: float | None
@@ -38,8 +40,10 @@ class JobView:
         return cls(
             id=raw["id"],
             name=raw.get("name") or "",
+            kind=raw.get("kind") or "infer",
             state=JobState(raw["state"]),
             model=raw.get("model") or "",
+            dataset=raw.get("dataset"),
             total=counts["total"],
             counts={state: counts.get(state.value, 0) for state in ItemState},
             rate_per_second=raw.get("rate_per_second"),
@@ -110,10 +114,14 @@ class ModelFileView:
 
 @dataclass(frozen=True)
 class ModelView:
-    """A model version; its files are told only where one is asked for."""
+    """A model version; its files are told only where one is asked for.
+
+    `input` is what it draws from, `voice` or `face`; None where it draws nothing by itself.
+    """
 
     label: str
     kind: str
+    input: str | None
     aliases: tuple[str, ...]
     size_bytes: int
     created_at: str
@@ -125,11 +133,50 @@ class ModelView:
         return cls(
             label=raw["label"],
             kind=raw.get("kind") or "",
+            input=raw.get("input"),
             aliases=tuple(raw.get("aliases") or ()),
             size_bytes=raw.get("size_bytes") or 0,
             created_at=raw.get("created_at") or "",
             files=tuple(
                 ModelFileView(file["name"], file["size_bytes"], file["sha256"], file["url"])
+                for file in raw.get("files") or ()
+            ),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class DatasetFileView:
+    name: str
+    size_bytes: int
+    sha256: str
+    url: str
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """A dataset version; its files are told only where one is asked for."""
+
+    label: str
+    sha256: str
+    size_bytes: int
+    job: str
+    summary: Mapping[str, Any]
+    created_at: str
+    files: tuple[DatasetFileView, ...]
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> DatasetView:
+        return cls(
+            label=raw["label"],
+            sha256=raw["sha256"],
+            size_bytes=raw["size_bytes"],
+            job=raw["job"],
+            summary=raw.get("summary") or {},
+            created_at=raw.get("created_at") or "",
+            files=tuple(
+                DatasetFileView(file["name"], file["size_bytes"], file["sha256"], file["url"])
                 for file in raw.get("files") or ()
             ),
             raw=raw,

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.client import Client
 from core.client_views import ErrorCount, JobView
@@ -76,16 +76,20 @@ def submit(
     priority: int = 0,
     progress: Progress | None = None,
 ) -> tuple[JobView, Intake]:
-    """Sends the recordings and makes the job.
+    """Sends the recordings, or the pictures for a model that draws from those, and makes the job.
 
     Raises:
         InvalidRequest: there is nothing to submit, or it cannot be read; nothing was submitted.
         ServiceUnreachable: nothing was submitted.
     """
     progress = progress or Silent()
-    intake = take_in_paths(paths)
+    wanted: Literal["voice", "face"] = "voice"
+    if model is not None and client.model(model).input == "face":
+        wanted = "face"
+    intake = take_in_paths(paths, wanted)
     if intake.left_out:
-        progress.note(f"{intake.left_out} files that are no recordings were left out.")
+        what = "recordings" if wanted == "voice" else "pictures"
+        progress.note(f"{intake.left_out} files that are no {what} were left out.")
     total = len(intake.lines)
     try:
         items = send_all(client, intake.lines, lambda done: progress.step("sending", done, total))

@@ -17,6 +17,7 @@ from core.errors import InvalidRequest, NotFound, TooLarge
 from core.queries import aliases_of, list_models
 from core.registry import (
     UploadedFile,
+    input_of,
     pair_models,
     register_uploaded_model,
     resolve_model,
@@ -143,6 +144,7 @@ def _facts(model: ModelVersion, aliases: list[str]) -> dict[str, Any]:
         "name": model.name,
         "version": model.version,
         "kind": str(model.config.get("kind", "")),
+        "input": input_of(model),
         "aliases": aliases,
         "size_bytes": sum(file["size_bytes"] for file in model.files),
         "created_at": model.created_at,

@@ -119,7 +119,12 @@ class JobView(BaseModel):
     kind: str
     name: str
     state: JobState
-    model: str = Field(description="`name@version`, settled when the job was made.")
+    model: str = Field(
+        description="`name@version`, settled when the job was made; empty where none is needed."
+    )
+    dataset: str | None = Field(
+        None, description="Where one is prepared: its name, and `name@version` once it is there."
+    )
     priority: int
     request_counts: RequestCounts
     rate_per_second: float | None = Field(description="Recordings brought to an end, lately.")
@@ -229,6 +234,9 @@ class ModelView(BaseModel):
     name: str
     version: int
     kind: str = Field(description="`speech_to_face`, `pair`, or the kind of a single network.")
+    input: Literal["voice", "face"] | None = Field(
+        description="What it draws faces from; null for a network that draws nothing by itself."
+    )
     aliases: list[str]
     size_bytes: int
     created_at: datetime

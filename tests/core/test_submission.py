@@ -56,6 +56,9 @@ class SmallVoicesketch:
             return in_json({"data": [self._row(n, face) for n, face in enumerate(self.faces)], "next": None})
         if path.endswith("/results.csv"):
             return Answer(200, b"recording,key\r\n")
+        if path.startswith("/api/v1/models/"):
+            # Here a model called `mirror` draws from pictures, every other one from voices.
+            return in_json({"label": "any@1", "input": "face" if path.endswith("mirror") else "voice"})
         if path.startswith("/faces/"):
             return self._face(asked, self.faces[path.removeprefix("/faces/")])
         return in_json(job_answer("completed", done=len(self.items)))
@@ -195,3 +198,15 @@ def test_elsewhere_than_on_a_terminal_progress_is_a_line_now_and_then() -> None:
 def test_time_left_is_said_as_people_say_it() -> None:
     said = [duration(seconds) for seconds in (0.4, 59, 61, 3599, 3600, 12_000)]
     assert said == ["0 s", "59 s", "1 min", "1 h", "1 h", "3 h 20 min"]
+
+
+def test_a_model_that_draws_from_pictures_gets_the_pictures_of_a_folder(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.JPG", "c.png", "notes.txt", ".hidden.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    with small_service(SmallVoicesketch()) as service:
+        client = Client(service.url, "t")
+        _, faces = submit(client, [tmp_path], model="mirror")
+        _, voices = submit(client, [tmp_path], model="default@1")
+    assert [line.name for line in faces.lines] == ["b.JPG", "c.png"]
+    assert faces.left_out == 3
+    assert [line.name for line in voices.lines] == ["a.wav"]
