@@ -168,15 +168,19 @@ def _compressed_spectrograms(waveforms: torch.Tensor, recipe: SpectrogramRecipe)
         window = F.pad(window, (beyond // 2, beyond - beyond // 2))
         waveforms = F.pad(waveforms, (half, half))
     frames = waveforms.unfold(1, len(window), recipe.hop_samples) * window
-    spectra = torch.fft.rfft(frames, recipe.fft_samples).transpose(1, 2)
-    real, imaginary = spectra.real.float().contiguous(), spectra.imag.float().contiguous()
+    spectra = torch.view_as_real(torch.fft.rfft(frames, recipe.fft_samples).to(torch.complex64))
+    # In place from here on: on a CPU, new memory costs as much as the arithmetic.
+    real, imaginary = spectra.permute(3, 0, 2, 1).contiguous()
+    compressed = torch.empty((len(real), 2, *real.shape[1:]), device=real.device)
     if recipe.channels == "magnitude_phase":
-        phase = torch.atan2(imaginary, real)
-        magnitude = real.square_().addcmul_(imaginary, imaginary)
-        compressed = [_power(magnitude, recipe.power / 2), _signed_power(phase, recipe.power)]
+        torch.atan2(imaginary, real, out=compressed[:, 1])
+        magnitude_squared = real.square_().addcmul_(imaginary, imaginary)
+        compressed[:, 0] = _power(magnitude_squared, recipe.power / 2)
+        _signed_power(compressed[:, 1], recipe.power)
     else:
-        compressed = [_signed_power(part, recipe.power) for part in (real, imaginary)]
-    return torch.stack(compressed, dim=1)
+        compressed[:, 0], compressed[:, 1] = real, imaginary
+        _signed_power(compressed, recipe.power)
+    return compressed
 
 
 def _log_mel(waveforms: torch.Tensor, recipe: FilterBankRecipe) -> torch.Tensor:
@@ -203,8 +207,9 @@ def _gain(heard: Waveform, loudness_dbfs: float | None) -> float:
     return 10 ** (loudness_dbfs / 20) / level if level > 0 else 1.0
 
 
-def _signed_power(values: torch.Tensor, power: float) -> torch.Tensor:
-    return _power(values.abs(), power).copysign_(values)
+def _signed_power(values: torch.Tensor, power: float) -> None:
+    """In place."""
+    torch.copysign(_power(values.abs(), power), values, out=values)
 
 
 def _power(values: torch.Tensor, power: float) -> torch.Tensor:
