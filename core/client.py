@@ -16,7 +16,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from core.client_views import ItemView, JobView, ModelView
+from core.client_views import DatasetView, ItemView, JobView, ModelView
 from core.errors import (
     Conflict,
     InvalidManifest,
@@ -178,6 +178,10 @@ class Client:
             except requests.RequestException as error:
                 raise self._unreachable() from error
 
+    def me(self) -> dict[str, Any]:
+        """Who asks, what they may do, and the limits they work under."""
+        return dict(_json(self._ask("GET", "/api/v1/me")))
+
     def models(self) -> list[ModelView]:
         """Every model version, newest first."""
         return [ModelView.read(row) for row in _json(self._ask("GET", "/api/v1/models"))["data"]]
@@ -200,6 +204,31 @@ class Client:
         """Puts two networks in a row, as one model that draws."""
         body = {"name": name, "encoder": encoder, "decoder": decoder}
         return self._model("POST", "/api/v1/models/pairs", json=body)
+
+    def prepare_dataset(self, wanted: Mapping[str, Any], *, idempotency_key: str) -> JobView:
+        """Asks for a dataset of files that were sent before (`core.dataset_requests.NewDataset`)."""
+        headers = {"Idempotency-Key": idempotency_key}
+        timeouts = _MODEL_TIMEOUTS  # a plan of a hundred thousand files takes a while
+        return self._job("POST", "/api/v1/datasets", json=wanted, headers=headers, timeout=timeouts)
+
+    def dataset(self, label: str) -> DatasetView:
+        """A version by `name@version`, or the newest of a name, with its files."""
+        return DatasetView.read(_json(self._ask("GET", f"/api/v1/datasets/{quote(label, safe='')}")))
+
+    def datasets(self, *, limit: int = 50) -> Iterator[DatasetView]:
+        """The newest versions first, at most `limit` of them."""
+        before: str | None = None
+        while limit > 0:
+            page = _json(
+                self._ask(
+                    "GET", "/api/v1/datasets", params=_given({"limit": min(limit, 100), "before": before})
+                )
+            )
+            yield from map(DatasetView.read, page["data"][:limit])
+            limit -= len(page["data"])
+            before = page.get("next")
+            if before is None or not page["data"]:
+                return
 
     def _model(self, method: str, path: str, **extra: Any) -> ModelView:
         return ModelView.read(_json(self._ask(method, path, **extra)))

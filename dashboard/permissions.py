@@ -33,6 +33,10 @@ def require_priority(user: User, priority: int) -> None:
         raise NotAllowed("Only operators put a job before those of others: leave the priority at 0 or below.")
 
 
+def may_change_models(user: User) -> bool:
+    return user.role in _OPERATORS
+
+
 def require_operator(user: User) -> None:
-    if user.role not in _OPERATORS:
+    if not may_change_models(user):
         raise NotAllowed("Only operators and admins change which models there are.")

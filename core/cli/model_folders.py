@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,24 +12,58 @@ from pathlib import Path, PurePosixPath
 
 from core.client import Client
 from core.client_views import ModelFileView, ModelView
-from core.errors import InvalidRequest, StorageUnavailable
+from core.errors import InvalidRequest, NotAllowed, StorageUnavailable, TooLarge
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 Counted = Callable[[int, int], None]  # MiB done, MiB in all
 
 
-def send_folder(client: Client, folder: Path, name: str, counted: Counted) -> ModelView:
+def check_name(name: str) -> None:
+    """Raises:
+    InvalidRequest: the service would not take a model of that name.
+    """
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise InvalidRequest(
+            f"{name!r} is no name for a model: take up to 80 letters, digits, dots, hyphens and underscores."
+        )
+
+
+def largest_file(client: Client) -> int:
+    """How many bytes a file of a model may have, asked before a large one is on its way.
+
+    Raises:
+        NotAllowed: this user may not change which models there are.
+    """
+    me = client.me()
+    if not me.get("may_change_models"):
+        raise NotAllowed(f"Only operators and admins bring in models; {me.get('name')} is {me.get('role')}.")
+    return int(me["max_model_bytes"])
+
+
+def send_folder(client: Client, folder: Path, name: str, largest: int, counted: Counted) -> ModelView:
     """Uploads the files of a model and registers them.
+
+    Args:
+        largest: see `largest_file`.
 
     Raises:
         InvalidRequest: the folder holds no model, or one that the service does not take.
+        TooLarge: a file has more bytes than that.
     """
+    if (folder / "encoder" / CONFIG).is_file():
+        raise InvalidRequest(
+            f"{folder} is a pair: import its encoder and its decoder, then: voicesketch models pair"
+        )
     missing = [file for file in (CONFIG, WEIGHTS) if not (folder / file).is_file()]
     if missing:
         raise InvalidRequest(f"{folder} holds no model: {', '.join(missing)} is missing.")
     paths = [path for file in (CONFIG, WEIGHTS, CARD) if (path := folder / file).is_file()]
     total = sum(path.stat().st_size for path in paths)
+    if any(path.stat().st_size > largest for path in paths):
+        raise TooLarge(
+            f"A file in {folder} has more than the {largest / 2**30:,.1f} GiB that are taken there."
+        )
     sent = 0
 
     def read(size: int) -> None:

@@ -139,6 +139,7 @@ def import_weights(
 ) -> None:
     """Bring in a network from somebody else's weights. Nothing in the file is run."""
     with told():
+        from core.cli.model_folders import check_name, largest_file
         from core.errors import InvalidRequest
 
         arguments = ["--name", name] if name else []
@@ -147,20 +148,22 @@ def import_weights(
         arguments += ["--space", space] if space else []
         if kind is None and (out or not (source / "config.json").is_file()):
             raise InvalidRequest(f"Say what it is with --as: one of {', '.join(Kind)}.")
+        name = name or kind or source.resolve().name
+        check_name(name)
         if out is not None:
             _make(source, kind, arguments, out)
-            typer.echo(f"{name or kind} is in {out}.")
+            typer.echo(f"{name} is in {out}.")
             return
         # Asked first: who waits for a large file to be read should not hear only then that nothing answers.
         client = connect(url, token, data)
-        client.models()
+        largest = largest_file(client)
         if kind is None:
-            typer.echo(_send(client, source, name or source.resolve().name).label)
+            typer.echo(_send(client, source, name, largest).label)
             return
         with tempfile.TemporaryDirectory(prefix="voicesketch-import-") as temporary:
             folder = Path(temporary) / "model"
             _make(source, kind, arguments, folder)
-            typer.echo(_send(client, folder, name or kind).label)
+            typer.echo(_send(client, folder, name, largest).label)
 
 
 def _make(source: Path, kind: Kind | None, arguments: list[str], folder: Path) -> None:
@@ -170,9 +173,11 @@ def _make(source: Path, kind: Kind | None, arguments: list[str], folder: Path) -
     make_model_folder(source, ["--as", kind.value, *arguments], folder)
 
 
-def _send(client: Client, folder: Path, name: str) -> ModelView:
+def _send(client: Client, folder: Path, name: str, largest: int) -> ModelView:
     from core.cli.model_folders import send_folder
     from core.progress import make_progress
 
     with make_progress() as progress:
-        return send_folder(client, folder, name, lambda done, total: progress.step("sending", done, total))
+        return send_folder(
+            client, folder, name, largest, lambda done, total: progress.step("sending", done, total)
+        )

@@ -7,7 +7,7 @@ from flask import Response
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Me
 from dashboard.identity import viewer
-from dashboard.permissions import may_submit
+from dashboard.permissions import may_change_models, may_submit
 from dashboard.services import services
 
 api = api_blueprint("account", "You, and the limits you work under.")
@@ -23,7 +23,9 @@ def me() -> Response:
             name=user.name,
             role=user.role,
             may_submit=may_submit(user),
+            may_change_models=may_change_models(user),
             max_upload_bytes=settings.max_upload_bytes,
+            max_model_bytes=settings.max_model_bytes,
             max_items_per_job=settings.max_items_per_job,
         )
     )

@@ -257,5 +257,7 @@ class Me(BaseModel):
     name: str
     role: str
     may_submit: bool
+    may_change_models: bool
     max_upload_bytes: int
+    max_model_bytes: int = Field(description="Of each file of a model.")
     max_items_per_job: int

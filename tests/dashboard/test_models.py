@@ -15,7 +15,10 @@ from typer.testing import CliRunner
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from core.accounts import Role
+from core.cli.model_folders import largest_file, send_folder
 from core.cli.models import app as models_command
+from core.client import Client
+from core.errors import TooLarge
 from core.registry import export_model
 from dashboard.app import create_app
 from tests.dashboard.conftest import Place, Script
@@ -271,6 +274,7 @@ def test_the_shell_tells_what_cannot_be_in_one_sentence(
         (("export", "nothing", "--out", tmp_path / "out"), "There is no model 'nothing'"),
         (("pair", "--name", "p", "--encoder", "default", "--decoder", "default"), "is no encoder"),
         (("import", write(tmp_path / "m", {"config.json": b"{}"})), "model.safetensors is missing"),
+        (("import", tmp_path / "m", "--name", "a@1"), "'a@1' is no name for a model"),
     ]:
         code, out, told = run(*arguments, *service)
         assert (code, out) == (2, "")
@@ -279,6 +283,20 @@ def test_the_shell_tells_what_cannot_be_in_one_sentence(
     assert [model["label"] for model in sqlite_place.script().get("/api/v1/models").json["data"]] == [
         "default@1"
     ]
+
+
+def test_who_may_not_or_sends_too_much_hears_so_before_anything_is_sent(
+    sqlite_place: Place, service: list[str], tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "ear", network_files("encoder"))
+    url = service[:2]
+    code, _, told = run("import", folder, *url, "--token", sqlite_place.script("sam").token)
+    assert (code, "sam is submitter" in told) == (2, True)
+    client = Client(url[1], service[3])
+    with pytest.raises(TooLarge):
+        send_folder(client, folder, "ear", len(b"weights") - 1, lambda done, total: None)
+    assert largest_file(client) == sqlite_place.settings.max_model_bytes
+    assert not list(sqlite_place.store.keys("models/"))
 
 
 def test_without_a_service_the_shell_says_so_before_it_reads_anything(tmp_path: Path) -> None:
