@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ LEVEL_RMS = 0.05  # every clip is brought to this level
 SILENCE_RMS = 1e-6  # below it, there is nothing to bring up
 FIRST_SCALE = 1 / 0.07  # of scores of unit embeddings, before any training
 LARGEST_SCALE = 100.0  # beyond it, softmax over scores saturates (the limit of CLIP, arXiv 2103.00020)
+FrontNorm = Literal["instance", "clip"]
 _SECONDS_AT_ONCE = 384.0  # that a batch of `encode` may hold together
 
 
@@ -43,6 +44,8 @@ class MatchingSpeechEncoderConfig:
         embedding_space: shared by the two encoders that were trained together.
         unit_norm: whether embeddings have unit length and scores a learned scale.
         filters, filter_length, filter_stride: of the SincNet front end; lengths in samples.
+        front_norm: `instance`: every band of a clip gets mean 0 and spread 1 over time, which takes away how loud it is
+            beside the others. `clip`: all bands together do, which keeps that.
         channels: width after each residual block.
         pool: how many frames are averaged into one after each block.
         clip_seconds: how much of a recording is heard.
@@ -57,6 +60,7 @@ class MatchingSpeechEncoderConfig:
     filters: int = 80
     filter_length: int = 251
     filter_stride: int = 8
+    front_norm: FrontNorm = "instance"
     channels: tuple[int, ...] = (128, 256, 512, 512)
     pool: int = 4
     clip_seconds: float = 6.0
@@ -81,6 +85,8 @@ class MatchingSpeechEncoder(Encoder):
 
     def __init__(self, config: MatchingSpeechEncoderConfig) -> None:
         super().__init__(config)
+        if config.front_norm not in get_args(FrontNorm):
+            raise ValueError(f"there is no front_norm {config.front_norm!r}; use instance or clip")
         self.front = SincConv(config.filters, config.filter_length, config.filter_stride, SAMPLE_RATE)
         widths = [config.filters, *config.channels]
         self.blocks = nn.ModuleList(
@@ -121,7 +127,10 @@ class MatchingSpeechEncoder(Encoder):
         # In float32 whatever else is in use: the filters' sums of 251 samples cancel, and eight bits are too few.
         with torch.autocast(waveforms.device.type, enabled=False):
             bands = self.front(same_level(waveforms.float())).abs().log1p()
-            values = F.instance_norm(bands)
+            if self.config.front_norm == "clip":
+                values = F.layer_norm(bands, bands.shape[1:])
+            else:
+                values = F.instance_norm(bands)
         for block in self.blocks:
             values = F.avg_pool1d(block(values), self.config.pool)
         embeddings: torch.Tensor = self.head(values.mean(dim=2)).float()

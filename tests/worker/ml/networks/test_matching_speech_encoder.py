@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from worker.ml.networks.matching_speech_encoder import (
+    FrontNorm,
     MatchingSpeechEncoder,
     MatchingSpeechEncoderConfig,
     same_level,
@@ -156,3 +157,22 @@ def test_gradients_reach_every_parameter() -> None:
 def test_what_is_no_waveform_is_refused(waveform: npt.NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="shape"):
         encoder().encode([waveform])
+
+
+def test_how_loud_a_band_is_beside_the_others_is_kept_where_a_clip_is_normalised_as_a_whole() -> None:
+    """Steady noise of two colours: without the levels of its bands little is left to tell them apart."""
+    dark, bright = (voice(seed, 1.5) for seed in (6, 0))
+
+    def distance(norm: FrontNorm) -> float:
+        network = encoder(
+            MatchingSpeechEncoderConfig(**{**vars(TINY), "front_norm": norm, "unit_norm": False})
+        )
+        one, other = network.encode([dark, bright])
+        return float((one - other).norm() / one.norm())
+
+    assert distance("clip") > 3 * distance("instance")
+
+
+def test_an_unknown_norm_is_refused() -> None:
+    with pytest.raises(ValueError, match="no front_norm 'batch'"):
+        MatchingSpeechEncoder(MatchingSpeechEncoderConfig(front_norm="batch"))  # type: ignore[arg-type]
