@@ -66,3 +66,11 @@ def dataset_of(session: Session, job: Job) -> DatasetVersion | None:
         if first.spec["plan_sha256"] == job.spec["plan_sha256"]:
             return version
     return None
+
+
+def dataset_label(session: Session, job: Job) -> str | None:
+    """What a job prepares: a name, and once it is there a version; None for other jobs."""
+    if job.kind != "prepare":
+        return None
+    made = dataset_of(session, job)
+    return made.label if made else str(job.spec["dataset"])

@@ -13,7 +13,8 @@ from core.database import Database
 from core.errors import InvalidSettings
 from core.store import Store
 from dashboard import health, identity, problems, security
-from dashboard.api import account, events, files, items, jobs, models, openapi, recordings, results
+from dashboard.api import account, datasets, events, files, items, jobs, models, openapi, recordings, results
+from dashboard.pages import datasets as dataset_pages
 from dashboard.pages import job_list, job_page, new_job, sign_in
 from dashboard.rendering import register_rendering
 from dashboard.services import Services, attach
@@ -59,8 +60,8 @@ def create_app(settings: Settings) -> OpenAPI:
     problems.register(app)
     register_rendering(app)
 
-    for api in (recordings, jobs, items, files, results, events, models, account):
+    for api in (recordings, jobs, items, files, results, events, models, datasets, account):
         app.register_api(api.api)
-    for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp):
+    for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
         app.register_blueprint(bp)
     return app

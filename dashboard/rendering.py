@@ -15,7 +15,7 @@ from core.states import ITEM_WITH_FACE
 from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.security import csrf_token
-from dashboard.words import ITEM_WORDS, JOB_WORDS
+from dashboard.words import ITEM_WORDS, JOB_WORDS, PREPARE_WORDS, STEP_WORDS
 
 _A_YEAR = 365 * 24 * 3600
 # Thinner than this, a part of the bar could not be seen at all.
@@ -44,11 +44,14 @@ def register_rendering(app: Flask) -> None:
         csrf_token=csrf_token,
         static_url=static_url,
         viewer=viewer_or_none,
-        job_words=JOB_WORDS,
+        job_words=job_words,
         item_words=ITEM_WORDS,
+        step_words=STEP_WORDS,
         bar=bar,
     )
-    app.jinja_env.filters.update(number=number, when=when, span=span, clock=clock)
+    app.jinja_env.filters.update(
+        number=number, when=when, span=span, clock=clock, size=size, capitalize_first=capitalize_first
+    )
     app.jinja_env.tests["drawn"] = _is_drawn
 
 
@@ -112,6 +115,24 @@ def clock(seconds: float | None) -> str:
         return ""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
+
+
+def size(count: int) -> str:
+    """Bytes as people say them."""
+    for unit, of in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= of:
+            return f"{count / of:.1f} {unit}" if count < 10 * of else f"{count / of:,.0f} {unit}"
+    return f"{count} B"
+
+
+def capitalize_first(text: str) -> str:
+    """The rest stays as it is, unlike with Jinja's own filter."""
+    return text[:1].upper() + text[1:]
+
+
+def job_words(job: Job) -> str:
+    """The state of a job, in words that fit what it does."""
+    return (PREPARE_WORDS if job.kind == "prepare" else JOB_WORDS)[job.state]
 
 
 def _is_drawn(row: ItemRow) -> bool:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, SecurityError
 from core.config import Settings
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# A job of 100,000 lines with long keys; every other body is a form or a few words.
+# A job of 100,000 lines with long keys, or a dataset of as many files; every other body is a form or a few words.
 JOB_BODY_BYTES = 160 * 2**20
 SMALL_BODY_BYTES = 1 * 2**20
 
@@ -65,7 +65,7 @@ def refuse_strange_hosts() -> ResponseReturnValue | None:
 
 def limit_body() -> None:
     """Sets how much of a body this route reads; a longer one is answered with 413."""
-    if request.endpoint == "jobs.create":
+    if request.endpoint in ("jobs.create", "datasets.create"):
         request.max_content_length = JOB_BODY_BYTES
     elif request.endpoint in ("recordings.send", "models.send_file"):
         # Counted while it is read, by whoever takes it in. None would mean the small limit of all others.

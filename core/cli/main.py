@@ -31,6 +31,8 @@ COMMANDS = {
     "up": Entry("core.cli.up", "Run everything on this machine; Ctrl-C stops it all."),
     "submit": Entry("core.cli.submit", "Submit recordings as one job."),
     "jobs": Entry("core.cli.jobs", "Look at jobs, steer them, and fetch what they have."),
+    "prepare": Entry("core.cli.prepare", "Prepare a dataset of voices and faces, split by people."),
+    "datasets": Entry("core.cli.datasets", "Look at prepared datasets, and fetch them."),
     "models": Entry("core.cli.models", "Look at models, bring in other people's weights, pair networks."),
     "convert": Entry("core.cli.convert", "Make model folders of weights from other frameworks."),
     "demo": Entry("core.cli.demo", "Start everything, draw a folder of recordings through the queue, stop."),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
 
-from core.client_views import JobView, ModelView
-from core.progress import describe
+from core.client_views import DatasetView, JobView, ModelView
+from core.progress import describe, duration
 from core.submission import SubmitResult
 
 
@@ -22,7 +22,7 @@ def print_jobs(jobs: Sequence[JobView]) -> None:
     if not jobs:
         typer.echo("There is no job yet. Make one: voicesketch submit FOLDER")
         return
-    rows = [("JOB", "STATE", "FACES", "FAILED", "CREATED", "NAME")]
+    rows = [("JOB", "STATE", "DONE", "FAILED", "CREATED", "NAME")]
     for job in jobs:
         failed = str(sum(error.count for error in job.errors) or job.raw["request_counts"]["failed"] or "")
         created = job.created_at[:16].replace("T", " ")
@@ -35,7 +35,10 @@ def print_jobs(jobs: Sequence[JobView]) -> None:
 def print_job(job: JobView) -> None:
     typer.echo(f"{job.id}  {one_line(job.name)}")
     typer.echo(f"  {job.state.value}: {describe(job)}")
-    typer.echo(f"  model {job.model}, {job.with_face} with a face, created {job.created_at}")
+    if job.kind == "prepare":
+        typer.echo(f"  dataset {job.dataset}, {job.with_face} steps done, created {job.created_at}")
+    else:
+        typer.echo(f"  model {job.model}, {job.with_face} with a face, created {job.created_at}")
     print_errors(job)
 
 
@@ -60,6 +63,63 @@ def print_model(model: ModelView) -> None:
     typer.echo(one_line(f"  {model.kind}, {size(model.size_bytes)}, created {model.created_at}"))
     for file in model.files:
         typer.echo(one_line(f"  {file.name}  {size(file.size_bytes)}  sha256 {file.sha256}"))
+
+
+def print_datasets(datasets: Sequence[DatasetView]) -> None:
+    if not datasets:
+        typer.echo("There is no dataset yet. Make one: voicesketch prepare FOLDER")
+        return
+    rows = [("DATASET", "PEOPLE", "INPUTS", "LEFT OUT", "SPEECH", "SIZE", "CREATED")]
+    rows += [
+        (
+            one_line(dataset.label),
+            f"{dataset.summary.get('people', 0):,}",
+            f"{dataset.summary.get('entries', 0):,}",
+            f"{dataset.summary.get('rejected', 0):,}",
+            duration(dataset.summary.get("seconds_of_speech", 0)),
+            size(dataset.size_bytes),
+            dataset.created_at[:16].replace("T", " "),
+        )
+        for dataset in datasets
+    ]
+    _print_table(rows)
+
+
+def print_dataset(dataset: DatasetView) -> None:
+    summary = dataset.summary
+    typer.echo(one_line(f"{dataset.label}  sha256 {dataset.sha256}"))
+    typer.echo(one_line(f"  made by {dataset.job}, {size(dataset.size_bytes)}, created {dataset.created_at}"))
+    typer.echo(
+        f"  {summary.get('entries', 0):,} inputs of {summary.get('people', 0):,} people, "
+        f"{duration(summary.get('seconds_of_speech', 0))} of speech"
+    )
+    _print_parts(summary.get("by_split", {}))
+    for reason, count in summary.get("rejects", {}).items():
+        typer.echo(one_line(f"  {count:,} left out: {reason}"))
+    for file in dataset.files:
+        typer.echo(one_line(f"  {file.name}  {size(file.size_bytes)}  sha256 {file.sha256}"))
+
+
+def print_plan(counted: Mapping[str, Any]) -> None:
+    """What `core.dataset_counts.count_plan` counted."""
+    typer.echo(
+        f"Layout {counted['layout']}: {counted['entries']:,} inputs of {counted['people']:,} people "
+        f"in {counted['shards']:,} shards"
+    )
+    _print_parts(counted["by_split"])
+    for reason, left in counted["left_out"].items():
+        typer.echo(one_line(f"  {left['count']:,} left out: {reason}"))
+        for one in left["examples"]:
+            typer.echo(one_line(f"    {one['key']}: {one['message']}"))
+
+
+def _print_parts(parts: Mapping[str, Mapping[str, int]]) -> None:
+    for name, part in parts.items():
+        typer.echo(
+            one_line(
+                f"  {name}: {part['people']:,} people, {part['voices']:,} voices, {part['faces']:,} faces"
+            )
+        )
 
 
 def size(count: int) -> str:

@@ -42,7 +42,7 @@ def read(request: Request) -> Reading:
         if kind == wanted:
             reading.take(name, file, "face")
         else:
-            message = f"The {wanted} faces were asked for, and this is one of the others (--faces)."
+            message = f"The {wanted} faces were asked for, and this is one of the others."
             reading.leave(file.path, "not_wanted", message)
 
     speakers: dict[Release, dict[str, Speaker]] = {}

@@ -126,7 +126,7 @@ def choose_columns(table: Table, request: Request) -> Columns:
     if identity is None:
         raise InvalidRequest(
             f"No column of the manifest names the person ({', '.join(IDENTITY_COLUMNS)}): "
-            "say which with --column identity=NAME."
+            "say which as column identity=NAME."
         )
     split = told.get("split") or next((c for c in SPLIT_COLUMNS if c in table.columns), None)
     side = told.get("side") or next((c for c in SIDE_COLUMNS if c in table.columns), None)
@@ -147,13 +147,15 @@ def _media_columns(
         if side in told:
             media.append((told[side], side))
             continue
-        if "path" in told or not request.wants(side):
+        if "path" in told:
             continue
         only = [column for column, sides in found.items() if sides == {side}]
+        if len(only) > 1 and not request.wants(side):
+            continue  # nobody has to choose among what is not wanted
         if len(only) > 1:
             raise InvalidRequest(
                 f"The manifest has several columns of {what} ({', '.join(only)}): "
-                f"say which with --column {side}=NAME."
+                f"say which as column {side}=NAME."
             )
         media += [(column, side) for column in only]
     if not told.keys() & {"path", "voice", "face"}:
@@ -161,7 +163,7 @@ def _media_columns(
         media += [(column, None) for column, sides in found.items() if sides == {None} or len(sides) > 1]
     if not media:
         raise InvalidRequest(
-            "No column of the manifest names recordings or pictures: say which with --column path=NAME."
+            "No column of the manifest names recordings or pictures: say which as column path=NAME."
         )
     return tuple(media)
 

@@ -101,7 +101,7 @@ def _recognise(request: Request) -> tuple[str, str]:
         found = {name: because for name, because in found.items() if not name.startswith("voxceleb")}
     if len(found) > 1:
         listed = "; ".join(f"{name} ({because})" for name, because in found.items())
-        raise InvalidRequest(f"These files fit several layouts: {listed}. Say which with --layout.")
+        raise InvalidRequest(f"These files fit several layouts: {listed}. Choose the layout.")
     if found:
         return next(iter(found.items()))
     return "folders", folders.recognise(request) or "one folder for each person"
@@ -220,7 +220,9 @@ def _nothing(request: Request, layout: str, left_out: Sequence[LeftOut]) -> str:
     why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "nothing"
     hint = ""
     if reasons.get("no_pair"):
-        hint = " Nobody has both a voice and a face: leave one side out, or take people with one side (--one-sided)."
+        hint = (
+            " Nobody has both a voice and a face: leave one side out, or take people with one side as well."
+        )
     return f"There is nothing to prepare in layout {layout}: {seen}. Left out: {why}.{hint}"
 
 

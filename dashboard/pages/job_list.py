@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
+from core.dataset_queries import dataset_label
 from core.queries import list_jobs, model_label
 from core.states import JOB_FINAL
+from core.tables import Job
 from dashboard.identity import viewer
 from dashboard.permissions import may_submit
 from dashboard.services import services
@@ -38,7 +41,7 @@ def _page() -> dict[str, object]:
     with services().database.read() as session:
         jobs = list_jobs(session, user, limit=_AT_ONCE + 1, before=before)
         shown = jobs[:_AT_ONCE]
-        labels = {job.id: model_label(session, job.model_version_id) for job in shown}
+        labels = {job.id: _label(session, job) for job in shown}
     return {
         "jobs": shown,
         "labels": labels,
@@ -47,3 +50,9 @@ def _page() -> dict[str, object]:
         "live": any(job.state not in JOB_FINAL for job in shown),
         "may_submit": may_submit(user),
     }
+
+
+def _label(session: Session, job: Job) -> str:
+    """What draws, or what is prepared."""
+    dataset = dataset_label(session, job)
+    return f"dataset {dataset}" if dataset else model_label(session, job.model_version_id)

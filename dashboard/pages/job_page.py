@@ -13,6 +13,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from core.dataset_queries import dataset_of
 from core.errors import Conflict, InvalidRequest
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
 from core.queries import (
@@ -69,8 +70,8 @@ def tiles(job_id: str) -> str:
         job = get_job(session, viewer(), job_id)
         if ids:
             found = items_by_id(session, job.id, ids[:_MOST_TILES_BY_ID])
-            return render_template("jobs/_tiles.html", job=job, rows=found, next=None, replacing=True)
-        return render_template("jobs/_tiles.html", job=job, **_tiles(session, job, _shown()))
+            return render_template(_template(job), job=job, rows=found, next=None, replacing=True)
+        return render_template(_template(job), job=job, **_tiles(session, job, _shown()))
 
 
 @bp.post("/jobs/<job_id>/<any(cancel,pause,resume,retry):action>")
@@ -105,6 +106,8 @@ def _summary(session: Session, job: Job) -> dict[str, object]:
     return {
         "job": job,
         "model": model_label(session, job.model_version_id),
+        "preparing": job.kind == "prepare",
+        "made": dataset_of(session, job) if job.kind == "prepare" else None,
         "eta": eta_seconds(job),
         "errors": errors_by_code(session, job.id) if job.failed else [],
         "seen": last_transition_id(session, job.id),
@@ -118,6 +121,11 @@ def _summary(session: Session, job: Job) -> dict[str, object]:
             "retry_cancelled": mine and state in JOB_RETRYABLE and job.cancelled > 0,
         },
     }
+
+
+def _template(job: Job) -> str:
+    """How the items of a job look."""
+    return "jobs/_steps.html" if job.kind == "prepare" else "jobs/_tiles.html"
 
 
 def _tiles(session: Session, job: Job, shown: str) -> dict[str, object]:

@@ -8,19 +8,21 @@ export const MANIFEST = /\.(csv|jsonl)$/i;
 // A chosen file: `path` is how people know it, `named` whether they pointed at it rather than at its folder.
 const chosen = (file, path, named) => ({ file, path, named });
 
-export async function fromDrop(transfer) {
+// With `whole`, paths begin with the folder that was chosen; without, below it.
+export async function fromDrop(transfer, whole = false) {
   // Entries must all be asked for before the first wait: the browser empties the list when the event is over.
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
   const found = { files: [], unreadable: [] };
   for (const entry of entries) {
     if (entry instanceof File) found.files.push(chosen(entry, entry.name, true));
-    else if (entry) await walk(entry, entry.name, true, found);
+    else if (entry) await walk(entry, entry.name, !whole || entry.isFile, found);
   }
   return found;
 }
 
-export function fromPicker(list) {
+export function fromPicker(list, whole = false) {
   const files = [...list].map((file) => {
+    if (whole) return chosen(file, file.webkitRelativePath || file.name, !file.webkitRelativePath);
     const inside = file.webkitRelativePath.split("/").slice(1).join("/");
     return chosen(file, inside || file.name, !inside);
   });

@@ -105,8 +105,9 @@ function tell(job) {
   if (`${job.state}${tenth}` === told) return;
   told = `${job.state}${tenth}`;
   const state = summary().querySelector(".chip")?.textContent ?? "";
-  document.getElementById("announce").textContent =
-    `${state}: ${counts.done + counts.cached} faces of ${counts.total}, ${counts.failed} without a face.`;
+  document.getElementById("announce").textContent = page.dataset.kind === "prepare"
+    ? `${state}: ${counts.done} of ${counts.total} steps, ${counts.failed} failed.`
+    : `${state}: ${counts.done + counts.cached} faces of ${counts.total}, ${counts.failed} without a face.`;
 }
 
 // The reasons lie over the gallery; a click beside them, or Escape, puts them away.

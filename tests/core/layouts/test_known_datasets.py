@@ -49,7 +49,7 @@ def test_the_release_is_told_by_ids_where_recordings_were_converted(tmp_path: Pa
 
 def test_both_releases_in_one_folder_are_asked_about(tmp_path: Path) -> None:
     grow(tmp_path, VOX1[0], "aac/id00012/21Uxsk56VDQ/00001.m4a")
-    with pytest.raises(InvalidRequest, match=r"voxceleb1 \(.*voxceleb2 \(.*--layout"):
+    with pytest.raises(InvalidRequest, match=r"voxceleb1 \(.*voxceleb2 \(.*Choose the layout"):
         plan_folder(tmp_path, VOICES)
     assert names_of(plan_folder(tmp_path, VOICES, "voxceleb2")) == ["id00012", "id10001"]
 

@@ -64,7 +64,7 @@ def test_arrays_are_of_the_side_that_the_line_or_the_column_says(tmp_path: Path)
 
 def test_several_columns_of_pictures_are_asked_about(tmp_path: Path) -> None:
     write(tmp_path, "identity,voice,original,frontal\nAnn,v/1.flac,f/1.jpg,f/2.jpg\n")
-    assert "(original, frontal): say which with --column face=NAME" in refused(tmp_path)
+    assert "(original, frontal): say which as column face=NAME" in refused(tmp_path)
     plan = plan_folder(tmp_path, BOTH, options=LayoutOptions(columns={"face": "Frontal"}))
     assert keys_of(plan, "Ann") == ["v/1.flac", "f/2.jpg"]
     assert left_out(plan) == {"f/1.jpg": "not_in_manifest", "v/2.flac": "not_in_manifest"}
@@ -74,7 +74,7 @@ def test_several_columns_of_pictures_are_asked_about(tmp_path: Path) -> None:
 
 def test_the_column_of_people_may_be_told(tmp_path: Path) -> None:
     write(tmp_path, "who,path\nAnn,v/1.flac\n")
-    assert "--column identity=NAME" in refused(tmp_path)
+    assert "column identity=NAME" in refused(tmp_path)
     plan = plan_folder(tmp_path, VOICES, "manifest", LayoutOptions(columns={"identity": "who"}))
     assert names_of(plan) == ["Ann"]
     assert "no column 'whom'. It has: who, path" in refused(tmp_path, identity="whom")

@@ -232,7 +232,7 @@ def test_two_layouts_that_fit_are_asked_about(tmp_path: Path) -> None:
         *("Ann/audios/a.wav", "Ann/images/a.jpg"),
         tables={"manifest.csv": "person,path\nAnn,Ann/audios/a.wav\n"},
     )
-    with pytest.raises(InvalidRequest, match=r"original \(.*manifest \(manifest\.csv\).*--layout"):
+    with pytest.raises(InvalidRequest, match=r"original \(.*manifest \(manifest\.csv\).*Choose the layout"):
         plan_folder(tmp_path, BOTH)
     assert plan_folder(tmp_path, BOTH, "original").layout == "original"
     assert plan_folder(tmp_path, VOICES, "manifest", LayoutOptions()).layout == "manifest"

@@ -1,0 +1,150 @@
+"""The report of a dataset version as its page shows it: numbers in the order people ask for them, and few of each.
+
+A report names every input that was left out, which may be a hundred thousand; a page shows some of each reason. What
+was read once is remembered, since a version never changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from core.errors import NotFound
+from core.recipes import Recipe
+from core.store import Store
+from core.tables import DatasetVersion
+from dashboard.words import LEFT_OUT_WORDS, VALUE_WORDS
+
+LARGEST_REPORT_BYTES = 64 * 2**20
+_EXAMPLES = 6
+_REMEMBERED = 16
+_remembered: OrderedDict[str, DatasetReport] = OrderedDict()
+_lock = Lock()
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why inputs were left out: how many, in words, and some of them with what was said of each."""
+
+    code: str
+    words: str
+    count: int
+    examples: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What a page says about a dataset version besides its label.
+
+    Attributes:
+        by_split: people, voices and faces of each part.
+        attributes: for each attribute, its values with the number of people in each part.
+        recipe: what was asked for, as pairs of words.
+        pictures: names of charts.
+        statistics: mean, standard deviation and frames of the AST's input; None where it has none.
+    """
+
+    counts: dict[str, Any]
+    by_split: dict[str, dict[str, int]]
+    attributes: dict[str, dict[str, dict[str, int]]]
+    reasons: list[Reason]
+    layout: str
+    recipe: list[tuple[str, str]]
+    plan_sha256: str
+    pictures: list[str]
+    features: list[tuple[str, str]]
+    statistics: dict[str, Any] | None
+
+
+def read_report(store: Store, dataset: DatasetVersion) -> DatasetReport:
+    """Reads `dataset.json` and `report.json`.
+
+    Raises:
+        NotFound: they are gone, or too large for a page.
+        StorageUnavailable: try again later.
+    """
+    with _lock:
+        known = _remembered.get(dataset.sha256)
+    if known is not None:
+        return known
+    description = _read(store, dataset, "dataset.json")
+    report = _read(store, dataset, "report.json")
+    made = _digest(description, report)
+    with _lock:
+        _remembered[dataset.sha256] = made
+        while len(_remembered) > _REMEMBERED:
+            _remembered.popitem(last=False)
+    return made
+
+
+def _read(store: Store, dataset: DatasetVersion, name: str) -> dict[str, Any]:
+    for file in dataset.files:
+        if file["name"] == name and file["size_bytes"] <= LARGEST_REPORT_BYTES:
+            content: dict[str, Any] = json.loads(store.get(file["key"]))
+            return content
+    raise NotFound(f"The report of {dataset.label} cannot be shown here; download its {name}.")
+
+
+def _digest(description: dict[str, Any], report: dict[str, Any]) -> DatasetReport:
+    examples: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for one in report["rejects"]:
+        if len(examples[one["reason"]]) < _EXAMPLES:
+            examples[one["reason"]].append((one["key"], one["message"]))
+    counts = description["counts"]
+    return DatasetReport(
+        counts=counts,
+        by_split=counts["by_split"],
+        attributes=report["split_by_attribute"],
+        reasons=[
+            Reason(code, LEFT_OUT_WORDS.get(code, code.replace("_", " ")), count, examples[code])
+            for code, count in counts["rejects"].items()
+        ],
+        layout=description["layout"],
+        recipe=recipe_words(Recipe.model_validate(description["recipe"])),
+        plan_sha256=description["plan_sha256"],
+        pictures=report["pictures"],
+        features=[
+            (what, f"{' × '.join(map(str, form['shape']))} {form['dtype']}")
+            for what, form in description["features"].items()
+        ],
+        statistics=(description.get("statistics") or {}).get("ast"),
+    )
+
+
+def recipe_words(recipe: Recipe) -> list[tuple[str, str]]:
+    """A recipe as pairs of what and how."""
+    words: list[tuple[str, str]] = []
+    if recipe.voice is None:
+        words.append(("Voices", "none"))
+    else:
+        words.append(("Voices", _listed(recipe.voice.features)))
+        if "waveform" in recipe.voice.features:
+            words.append(("Waveforms", f"{recipe.voice.waveform_seconds:g} s at most"))
+        if recipe.voice.max_clips:
+            words.append(("Clips", f"{recipe.voice.max_clips:,} of each person at most"))
+    if recipe.face is None:
+        words.append(("Faces", "none"))
+    else:
+        face = recipe.face
+        words.append(("Faces", _listed(face.outputs)))
+        words.append(("Pictures", f"{VALUE_WORDS[face.crop]}, {face.size} × {face.size} pixels"))
+        words.append(("Several faces", VALUE_WORDS[face.several]))
+        if face.encoder:
+            words.append(("Encoder", face.encoder))
+    if not recipe.needs_both and recipe.voice and recipe.face:
+        words.append(("People", "also those with one side only"))
+    split = recipe.split
+    shares = " / ".join(f"{100 * share:g} %" for share in (split.train, split.validation, split.test))
+    words.append(("Split", f"{shares}, seed {split.seed}"))
+    if split.by:
+        words.append(("Alike in", ", ".join(split.by)))
+    if split.keep:
+        words.append(("Given splits", "kept where the source gives one"))
+    return words
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(VALUE_WORDS[value] for value in values)
