@@ -33,7 +33,7 @@ _SIZES = {
     "max_length": "frames",
     "num_mel_bins": "mel_bands",
 }
-_LARGEST_SIZE = 1 << 16
+_LARGEST_SIZE, _DEEPEST = 1 << 16, 256
 # What our network leaves at the published values; another value would be another network.
 _FIXED = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "qkv_bias": True}
 
@@ -98,7 +98,7 @@ def _read_sizes(folder: Path) -> ASTVoiceEncoderConfig:
         refuse(f"{folder} has different strides along time and frequency; they must be the same here.")
     sizes = {ours: values[theirs] for theirs, ours in _SIZES.items() if theirs in values}
     for name, size in sizes.items():
-        if type(size) is not int or not 0 < size <= _LARGEST_SIZE:
+        if type(size) is not int or not 0 < size <= (_DEEPEST if name == "depth" else _LARGEST_SIZE):
             refuse(f"{folder} has {shown(size)} for its {name}, which is no size.")
     config: ASTVoiceEncoderConfig = replace(default_config("ast"), **sizes)
     if config.width % config.heads or min(config.frames, config.mel_bands) < config.patch_size:

@@ -114,6 +114,7 @@ def test_a_folder_without_its_files_is_refused(folder: Path, tmp_path: Path) -> 
         ({"frequency_stride": 16}, "strides"),
         ({"hidden_size": 1 << 40}, "no size"),
         ({"num_hidden_layers": "2"}, "no size"),
+        ({"num_hidden_layers": 5000}, "no size"),
         ({"num_attention_heads": 3}, "do not fit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

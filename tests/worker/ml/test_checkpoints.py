@@ -199,6 +199,21 @@ def test_a_tensor_that_is_larger_than_its_numbers_is_refused(tmp_path: Path, leg
     assert "GiB of weights" in refusal(saved(tmp_path / "w.pt", endless, legacy=legacy))
 
 
+@pytest.mark.parametrize("claimed", [b"K\xff", b"M\xff\xff", b"J\xff\xff\xff\x7f"])
+def test_a_tensor_that_claims_more_numbers_than_the_file_has_is_refused(
+    tmp_path: Path, claimed: bytes
+) -> None:
+    saved(tmp_path / "w.pt", {"w": torch.ones(3)})
+    with (
+        zipfile.ZipFile(tmp_path / "w.pt") as archive,
+        zipfile.ZipFile(tmp_path / "lie.pt", "w", zipfile.ZIP_STORED) as lie,
+    ):
+        for name in archive.namelist():
+            # The pickle says twice that there are three: of the storage, and of the tensor.
+            lie.writestr(name, archive.read(name).replace(b"K\x03", claimed))
+    assert "damaged" in refusal(tmp_path / "lie.pt")
+
+
 @pytest.mark.parametrize(
     ("tensor", "words"),
     [
