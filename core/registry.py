@@ -221,6 +221,8 @@ def _enter(
     same = select(ModelVersion).where(ModelVersion.name == name, ModelVersion.sha256 == whole)
     with database.read() as session:
         known = session.scalar(same)
+        if session.get(Alias, name) is not None:
+            raise InvalidRequest(f"{name!r} is an alias, which points at models. Choose another name.")
     kept = {file["name"]: file["key"] for file in known.files} if known is not None else {}
     # The files may be gone from the store although the row is there: a wiped bucket is filled again.
     for file in files:

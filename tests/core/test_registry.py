@@ -180,3 +180,9 @@ def test_a_model_is_not_exported_into_a_folder_that_holds_something(
     register_model(ledger.database, store, model_folder, name="tiny")
     with pytest.raises(InvalidRequest, match="not an empty folder"):
         export_model(ledger.database, store, "tiny", model_folder)
+
+
+def test_a_model_is_not_named_like_an_alias(ledger: Ledger, store: Store, model_folder: Path) -> None:
+    register_model(ledger.database, store, model_folder, name="tiny", alias=PRODUCTION)
+    with pytest.raises(InvalidRequest, match="'production' is an alias"):
+        register_model(ledger.database, store, model_folder, name=PRODUCTION)
