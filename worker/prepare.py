@@ -41,9 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         encoder = _encoder_folder(recipe, options.face_encoder)
         how = LayoutOptions(columns=_columns(options.column), faces=options.faces)
         plan, root = _plan(options.path, options.out, _with_version(recipe, encoder), options.layout, how)
-        from worker.dataset_folder import (
-            prepare_folder,  # torch: over a second, and a wrong recipe is told before
-        )
+        # Torch takes over a second to load, and what is wrong so far has been told before.
+        from worker.dataset_folder import prepare_folder
 
         progress = Silent() if options.json else make_progress()
         with progress:
@@ -120,7 +119,7 @@ def _with_version(recipe: Recipe, encoder: Path | None) -> Recipe:
         return recipe
     if not (encoder / "config.json").is_file():
         return (
-            recipe  # perhaps all embeddings were made before; if one is missing, loading the encoder says so
+            recipe  # all embeddings may have been made before; if one is missing, loading the encoder says so
         )
     values = read_config_values(encoder)
     version = f"{values.get('name')}@{values.get('revision')}"
