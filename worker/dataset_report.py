@@ -16,6 +16,8 @@ from worker.ml.preparation.charts import bars_png, histogram_png, plain_style, s
 from worker.ml.preparation.shards import canonical_json
 
 KEPT = "kept"
+# Left out because the recipe or the manifest says so, or by what they are; all others were meant to be used.
+AS_ASKED = frozenset({"clip_limit", "no_pair", "not_in_manifest", "not_media", "not_wanted"})
 MOST_VALUES = 40  # of an attribute; there are not so many groups of people worth comparing
 Line = Mapping[str, Any]
 
@@ -96,7 +98,7 @@ def _pictures(
     pictures: dict[str, bytes] = {}
     with plain_style():
         pictures["report/outcomes.png"] = bars_png(
-            "Kept, and left out by reason", {KEPT: kept, **by_reason(rejects)}, "inputs", KEPT
+            "Kept, and left out by reason", {KEPT: kept, **by_reason(rejects)}, "inputs", KEPT, AS_ASKED
         )
         if seconds:
             pictures["report/durations.png"] = histogram_png(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
@@ -21,7 +21,7 @@ INK, SOFT_INK, GRID, PAPER = "#21252b", "#6e7278", "#e4e1da", "#ffffff"
 COLOURS = ("#2f6f7e", "#d0975b", "#8a8fa3")  # teal, sand, slate: told apart by lightness as well
 WARNING = "#b0604f"
 WIDTH, HEIGHT, DPI = 8.0, 4.2, 110
-BINS, FEWEST_BINS = 40, 9
+BINS, FEWEST_BINS = 41, 9
 LONG_TAIL = 20.0  # when the largest is this many times the median, the axis is logarithmic
 MOST_BARS, MOST_ROWS = 16, 40
 
@@ -60,16 +60,19 @@ def histogram_png(
     return _png(figure)
 
 
-def bars_png(title: str, counts: Mapping[str, int], unit: str, good: str) -> bytes:
+def bars_png(
+    title: str, counts: Mapping[str, int], unit: str, good: str, expected: Collection[str] = ()
+) -> bytes:
     """A bar for each name, in order, with its count beside it.
 
     Args:
-        good: the name whose bar is no warning.
+        good: the name whose bar is what was hoped for.
+        expected: names whose bars are no warnings either.
     """
     shown = dict(list(counts.items())[:MOST_BARS])
     total = sum(counts.values())
     figure, axes = _figure(title, f"{total:,} {unit} in all", height=1.6 + 0.36 * max(len(shown), 3))
-    colours = [COLOURS[0] if name == good else WARNING for name in shown]
+    colours = [COLOURS[0] if name == good else COLOURS[2] if name in expected else WARNING for name in shown]
     bars = axes.barh([_plain(name) for name in shown], list(shown.values()), 0.62, color=colours)
     labels = [f"{count:,}  ({count / max(1, total):.1%})" for count in shown.values()]
     axes.bar_label(bars, labels, padding=5, color=INK, fontsize=9)
@@ -104,7 +107,7 @@ def shares_png(title: str, note: str, groups: Mapping[str, Mapping[str, int]], p
         axes.bar_label(bars, labels, label_type="center", color=PAPER, fontsize=8)
         before = before + widths
     axes.set_yticks(rows, names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -123,9 +126,9 @@ def _figure(title: str, note: str, height: float = HEIGHT) -> tuple[Figure, Axes
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title(f"{_plain(title)}\n", loc="left", color=INK, fontsize=13, fontweight="bold")
-    axes.text(
-        0, 1.03, _plain(note, 120), transform=axes.transAxes, color=SOFT_INK, fontsize=9, in_layout=False
-    )
+    axes.annotate(
+        _plain(note, 120), (0, 1), (0, 7), "axes fraction", "offset points", color=SOFT_INK, fontsize=9
+    ).set_in_layout(False)
     axes.set_axisbelow(True)
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
     axes.grid(visible=False, axis="x")
@@ -142,12 +145,13 @@ def _edges(values: npt.NDArray[np.float64], whole: bool) -> npt.NDArray[np.float
     low, high = float(values.min()), float(values.max())
     if whole:
         step = max(1, int(np.ceil((high - low + 1) / BINS)))
-        margin = max(0, math.ceil((FEWEST_BINS - (high - low + 1)) / 2))
-        return np.arange(max(0.0, low - margin) - 0.5, high + margin + step + 0.5, step)
+        beyond = max(0, math.ceil((FEWEST_BINS - (high - low + 1)) / 2))
+        return np.arange(max(0.0, low - beyond) - 0.5, high + beyond + step + 0.5, step)
     if low > 0 and high > LONG_TAIL * float(np.median(values)):
         return np.geomspace(low, high, BINS + 1)
-    if high - low < 1e-3:  # all the same: one bar of a visible width
-        return np.array([low - 0.5, low + 0.5])
+    if high - low < 1e-3:  # all the same: one bar in the middle
+        margin = max(0.5, abs(low) / 4)
+        low, high = low - margin, low + margin
     return np.linspace(low, high, BINS + 1)
 
 

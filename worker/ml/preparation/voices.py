@@ -58,6 +58,11 @@ class VoiceFeatures:
         lengths = {VE_CONV: SPECTROGRAM.seconds, AST: FILTER_BANK.seconds, WAVEFORM: self.waveform_seconds}
         return max(lengths[name] for name in self.names)
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether features are best made of one recording at a time, in as many threads as there are cores."""
+        return self.device.type == "cpu"
+
     def hear(self, content: bytes) -> Clip:
         """Decode no more than is used.
 
