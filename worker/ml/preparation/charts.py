@@ -150,7 +150,6 @@ def _edges(values: npt.NDArray[np.float64], whole: bool) -> npt.NDArray[np.float
     if low > 0 and high > LONG_TAIL * float(np.median(values)):
         return np.geomspace(low, high, BINS + 1)
     if high - low < 1e-3:  # all the same: one bar in the middle
-    if high - low < 1e-3:  # all the same: one bar in the middle
         margin = max(0.5, abs(low) / 4)
         low, high = low - margin, low + margin
     return np.linspace(low, high, BINS + 1)
