@@ -51,7 +51,7 @@ class Input:
         number: of the entry in the dataset.
         sha256: of the content; empty where it could not be fetched.
         reject: reason and message, where it cannot be used.
-        waveform: to make features of.
+        waveform: to make features of, together with others.
         to_embed: the kept picture, where the encoder of faces is to see it.
         members: what is kept, by kind.
         notes: what is known of the input.
@@ -105,7 +105,10 @@ class InputReader:
     def _hear(self, one: Input, content: bytes) -> None:
         assert self._voice is not None, "the plan holds recordings although the recipe takes no voices"
         clip = self._voice.hear(content)
-        one.waveform = clip.waveform
+        if self._voice.one_by_one:
+            one.members |= self._voice.of([clip.waveform])[0]
+        else:
+            one.waveform = clip.waveform
         one.notes |= {
             "duration_seconds": round(clip.duration_seconds, 3),
             "loudness_dbfs": round(loudness_dbfs(clip.waveform), 2),

@@ -1,4 +1,4 @@
-"""A shard of a dataset prepared: inputs are read and decoded in threads, features made in batches on the device.
+"""A shard of a dataset prepared: inputs are read and decoded in threads, features made on the device.
 
 Reading, computing and writing overlap. What is written depends on the inputs, the recipe and the kind of device alone:
 batches hold the same neighbours every time, and nothing tells when or where it was made. An input that cannot be used
@@ -11,11 +11,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from core.dataset_plan import Shard
 from core.recipes import Recipe
@@ -25,20 +27,14 @@ from worker.ml.devices import choose_device
 from worker.ml.errors import ModelError
 from worker.ml.face_finder import FaceFinder
 from worker.ml.networks.pretrained import Encoder
-from worker.ml.preparation.faces import (
-    EMBEDDING,
-    LANDMARKS,
-    FaceCutter,
-)
+from worker.ml.preparation.faces import EMBEDDING, LANDMARKS, FaceCutter
 from worker.ml.preparation.shards import NOTES, ShardWriter, canonical_json
 from worker.ml.preparation.statistics import FrameSums, without_padding
 from worker.ml.preparation.voices import AST, VoiceFeatures
 
 __all__ = ["AssembledDataset", "Changed", "Fetch", "PreparedShard", "Preparer", "assemble"]
 
-BATCH = (
-    16  # inputs computed together: more is no quicker on a CPU, and batch mates are part of what is computed
-)
+BATCH = 16  # computed together on a GPU, or embedded together; batch mates are the same every time
 PENDING_BATCHES = 2  # computed and waiting to be written; bounds memory
 
 
@@ -116,7 +112,7 @@ class Preparer:
         with (
             ShardWriter(tar) as writer,
             ThreadPoolExecutor(1, thread_name_prefix="write") as writing,
-            ThreadPoolExecutor(self._threads, thread_name_prefix="read") as reading,
+            _reading_threads(self._threads) as reading,
         ):
             try:
                 inputs = _ahead(
@@ -252,6 +248,22 @@ class _Account:
                 "statistics": {"ast": self._sums, "loudness_dbfs": self._loudness},
             }
         )
+
+
+@contextmanager
+def _reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that read and decode, and on a CPU compute, each with one core: operators that share out the work on one
+    clip spend most of their time waiting for each other.
+    """
+    ours = torch.get_num_threads()
+    pool = ThreadPoolExecutor(
+        count, thread_name_prefix="read", initializer=torch.set_num_threads, initargs=(1,)
+    )
+    try:
+        with pool:
+            yield pool
+    finally:
+        torch.set_num_threads(ours)  # the number also holds for threads that are yet to come
 
 
 def _named(encoder: Encoder) -> dict[str, str]:
