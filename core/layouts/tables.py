@@ -100,10 +100,23 @@ def _jsonl(text: str, problems: list[tuple[int, str]]) -> Iterator[tuple[int, Ro
         except (ValueError, RecursionError) as error:
             problems.append((number, f"is not JSON: {error}"))
             continue
-        if isinstance(row, dict):
+        if not _is_writable(line, row):
+            problems.append((number, "holds half of a letter (a lone surrogate)"))
+        elif isinstance(row, dict):
             yield number, {str(name).lower(): _text(value) for name, value in row.items()}
         else:
             problems.append((number, 'is not an object such as {"identity": "…", "path": "…"}'))
+
+
+def _is_writable(line: str, row: object) -> bool:
+    """Whether what was read can be written again; JSON can spell letters that are none."""
+    if "\\u" not in line:
+        return True
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(value: object) -> str:

@@ -120,39 +120,38 @@ def test_viewers_prepare_nothing_and_priority_is_for_operators(sqlite_place: Pla
     assert sqlite_place.browser("eve", Role.VIEWER).get("/datasets/new").status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        ({"files": [{"path": "a/b.wav"}]}, "were not sent but are needed|nothing to prepare"),
+def test_wishes_that_cannot_be_fulfilled_are_refused_in_a_sentence(sqlite_place: Place) -> None:
+    ada = sqlite_place.script("ada")
+    files = send_files(ada, people_files(2))
+    embedding = {"outputs": ["embedding"]}
+    slips: list[tuple[dict[str, Any], str]] = [
+        ({"files": [files[0], {"path": "a/b.wav"}], "layout": "folders"}, "nothing to prepare"),
+        ({"files": [*files, {"path": "x.csv"}], "layout": "manifest", "manifest": "x.csv"}, "was not sent"),
         ({"files": []}, "nothing to prepare"),
         ({"layout": "heap"}, "There is no layout 'heap'"),
-        ({"name": "no spaces"}, "name"),
+        ({"name": "no spaces"}, "name: String should match pattern"),
         ({"recipe": {"voice": None, "face": None}}, "prepares nothing"),
         ({"recipe": {"split": {"train": 0.5}}}, "must add up to 1"),
         ({"recipe": {"split": {"by": ["shoe size"]}}}, "Nobody has the attribute 'shoe size'"),
-        ({"recipe": {"face": {"outputs": ["embedding"], "encoder": "default@1"}}}, "does not encode faces"),
-        ({"recipe": {"face": {"outputs": ["embedding"], "encoder": "nobody"}}}, "There is no model 'nobody'"),
+        ({"recipe": {"face": embedding}}, "embeddings need an encoder"),
+        ({"recipe": {"face": {**embedding, "encoder": "default@1"}}}, "does not encode faces"),
+        ({"recipe": {"face": {**embedding, "encoder": "nobody"}}}, "There is no model 'nobody'"),
         ({"columns": {"face": "portrait"}}, "no column 'portrait'"),
         ({"colour": "red"}, "colour"),
-    ],
-)
-def test_wishes_that_cannot_be_fulfilled_are_refused_in_a_sentence(
-    sqlite_place: Place, more: dict[str, Any], said: str
-) -> None:
-    ada = sqlite_place.script("ada")
-    answer = ada.post("/api/v1/datasets", json={**wish(send_files(ada, people_files(2))), **more})
-    assert answer.status_code == 400, answer.text
-    assert any(part in answer.json["detail"] for part in said.split("|")), answer.json["detail"]
+    ]
+    for more, said in slips:
+        answer = ada.post("/api/v1/datasets", json={**wish(files), **more})
+        assert (answer.status_code, said in answer.json["detail"]) == (400, True), answer.text
     assert ada.get("/api/v1/jobs").json["data"] == []
 
 
-@pytest.mark.parametrize("path", ["../up.wav", "/etc/passwd", "a/../b.wav", "C:\\a.wav", "a//b.wav"])
-def test_paths_that_lead_elsewhere_are_refused(sqlite_place: Place, path: str) -> None:
+def test_paths_that_lead_elsewhere_are_refused(sqlite_place: Place) -> None:
     ada = sqlite_place.script("ada")
-    files = [*send_files(ada, people_files(2)), {"path": path, "recording": ada.send(b"x")}]
-    answer = ada.post("/api/v1/datasets", json=wish(files))
-    assert answer.status_code == 400
-    assert "no paths inside a folder" in answer.json["detail"]
+    files = send_files(ada, people_files(2))
+    for path in ("../up.wav", "/etc/passwd", "a/../b.wav", "C:\\a.wav", "a//b.wav"):
+        answer = ada.post("/api/v1/datasets", json=wish([*files, {**files[0], "path": path}]))
+        assert (answer.status_code, path in answer.json["detail"].replace("\\\\", "\\")) == (400, True)
+        assert "no paths inside a folder" in answer.json["detail"]
 
 
 def test_more_files_than_a_job_may_have_are_refused(sqlite_place: Place) -> None:

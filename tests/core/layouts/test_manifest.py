@@ -194,3 +194,12 @@ def test_a_manifest_that_was_listed_and_not_sent_is_told(tmp_path: Path) -> None
     files = [SourceFile("m.csv", source="0" * 64), SourceFile("a.wav", source="0" * 64)]
     with pytest.raises(InvalidManifest, match="was not sent"):
         plan_files(files, VOICES, "manifest", LayoutOptions(manifest="m.csv"))
+
+
+def test_json_that_spells_no_letters_is_told_and_unusual_names_are_fine(tmp_path: Path) -> None:
+    write(tmp_path, '{"person": "\\ud800", "path": "v/1.flac"}\n', name="m.jsonl")
+    assert "line 1 holds half of a letter" in refused(tmp_path)
+    (tmp_path / "m.jsonl").write_text('{"person": "\\ud83d\\ude00 \\u0000", "path": "v/1.flac"}\n')
+    plan = plan_folder(tmp_path, VOICES)
+    assert names_of(plan) == ["😀 \0"]
+    assert type(plan).from_bytes(plan.to_bytes()) == plan
