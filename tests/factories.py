@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 
 from core.accounts import Role, create_user
+from core.chunks import InferChunk
 from core.database import Database, now
 from core.jobs import create_job
-from core.chunks import InferChunk
 from core.leases import claim_chunk
 from core.objects import StoredObject, face_key, recording_key, spectrogram_key
 from core.results import CouldNotDraw, Drawn, Outcome, publish_outcomes
