@@ -45,6 +45,7 @@ def sign_in(visitor: Visitor, place: Place) -> Page:
 
 def drop(page: Page, *paths: Path) -> None:
     """Lets files go over the page as a file manager does, so that folders are really walked through."""
+    page.wait_for_load_state()  # the frame is there before the scripts that listen to it
     box = page.locator("#drop").bounding_box()
     assert box is not None
     session = page.context.new_cdp_session(page)
