@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from core.recipes import SPLITS, Recipe, Side, Split
@@ -104,6 +104,19 @@ class Plan:
     def sha256(self) -> str:
         """Names the plan."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @property
+    def outline_sha256(self) -> str:
+        """Names the plan apart from where its inputs come from: the same for a folder and for its files once sent."""
+        entries = tuple(
+            replace(
+                entry,
+                source=None,
+                companions={what: (key, None) for what, (key, _) in entry.companions.items()},
+            )
+            for entry in self.entries
+        )
+        return replace(self, entries=entries).sha256
 
     def _lines(self) -> Iterator[str]:
         head = {"format": FORMAT, "layout": self.layout, "recipe": self.recipe.model_dump(mode="json")}

@@ -70,7 +70,7 @@ def assemble(plan: Plan, sidecars: Sequence[bytes]) -> AssembledDataset:
         "format": FORMAT,
         "layout": plan.layout,
         "recipe": plan.recipe.model_dump(mode="json"),
-        "plan_sha256": plan.sha256,
+        "plan_sha256": plan.outline_sha256,
         "counts": counts,
         "features": _features(shards),
         "face_encoder": _face_encoder(shards),

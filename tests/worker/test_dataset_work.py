@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 
 from core.config import BUNDLED_WEIGHTS, Settings, to_environment
 from core.dataset_plan import Entry, Person, Plan
+from core.layouts import SourceFile, plan_files
 from core.leases import reap
 from core.objects import dataset_plan_key, recording_key
 from core.preparing import create_prepare_job
@@ -30,6 +31,7 @@ from core.tables import DatasetShard, DatasetVersion, Item, Job
 from tests.worker.ml.small_networks import save_small_networks
 from tests.worker.place import Place
 from tests.worker.test_any_pair import pictures
+from worker import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
@@ -111,7 +113,7 @@ def test_voices_and_faces_become_a_dataset_version_whose_files_are_what_it_says(
         assert len(content) == file["size_bytes"]
     described = next(file for file in version.files if file["name"] == "dataset.json")
     assert described["sha256"] == version.sha256
-    assert json.loads(place.store.get(described["key"]))["plan_sha256"] == plan.sha256
+    assert json.loads(place.store.get(described["key"]))["plan_sha256"] == plan.outline_sha256
     index = next(file for file in version.files if file["name"] == "index.jsonl")
     lines = [json.loads(line) for line in place.store.get(index["key"]).splitlines()]
     assert len(lines) == len(plan.entries)
@@ -186,6 +188,26 @@ def test_a_worker_killed_in_the_middle_costs_what_it_held_and_changes_nothing(pl
     assert shards_of(place, job) == len(plan.shards())
     resumed = versions(place)[-1]
     assert shard_hashes(resumed) == shard_hashes(undisturbed)
+
+
+def test_a_folder_prepared_here_and_its_files_sent_are_the_same_dataset(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "people"
+    for number, path in enumerate(sorted(SAMPLES.glob("*.flac"))[:6]):
+        person = folder / f"person {number // 2}"
+        person.mkdir(parents=True, exist_ok=True)
+        (person / path.name).write_bytes(path.read_bytes())
+    recipe = Recipe(face=None, shard_entries=2)
+    sent = [
+        SourceFile(path.relative_to(folder).as_posix(), send(place, path.read_bytes()), path.read_bytes)
+        for path in sorted(folder.rglob("*.flac"))
+    ]
+    submit(place, plan_files(sent, recipe))
+    place.work()
+    (version,) = versions(place)
+    out = tmp_path / "out"
+    arguments = [str(folder), "--out", str(out), "--device", "cpu", "--recipe-json", recipe.model_dump_json()]
+    assert prepare.main([*arguments, "--json"]) == 0
+    assert hashlib.sha256((out / "dataset.json").read_bytes()).hexdigest() == version.sha256
 
 
 def shards_of(place: Place, job_id: str) -> int:
