@@ -177,7 +177,8 @@ class PreparedDataset:
         self.close()
 
     def _path(self, shard: int) -> Path:
-        return self.folder / str(self._shards[shard]["file"])
+        # By its number and not by what a description from elsewhere might call it.
+        return self.folder / "shards" / f"{shard:05d}.tar"
 
     def _descriptor(self, shard: int) -> int:
         with self._opening:
