@@ -81,7 +81,9 @@ class Preparer:
         """
         self._recipe = recipe
         self._encoder = face_encoder
-        self._threads = threads or max(2, min(8, os.cpu_count() or 2))
+        self._threads = threads or max(
+            4, min(16, os.cpu_count() or 4)
+        )  # two for each of two cores: some wait
         self._voice: VoiceFeatures | None = None
         if recipe.voice is not None:
             self._voice = VoiceFeatures(
