@@ -26,6 +26,7 @@ class JobView:
     state: JobState
     model: str
     dataset: str | None  # what is prepared: a name, and `name@version` once it is there
+    input: str  # what faces are drawn from: `voice` or `face`
     total: int
     counts: Mapping[ItemState, int]
     rate_per_second: float | None
@@ -44,6 +45,7 @@ class JobView:
             state=JobState(raw["state"]),
             model=raw.get("model") or "",
             dataset=raw.get("dataset"),
+            input=raw.get("input") or "voice",
             total=counts["total"],
             counts={state: counts.get(state.value, 0) for state in ItemState},
             rate_per_second=raw.get("rate_per_second"),

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 MOST_TILES = 400  # beyond, a sheet is too tall for most viewers
-NOTICE = "AI-generated guesses from voices. Not likenesses, and not evidence of anybody's identity."
+NOTICE = "AI-generated guesses. Not likenesses, and not evidence of anybody's identity."
 
 FACE = 168
 SPECTROGRAM_HEIGHT = 56
@@ -78,9 +78,7 @@ def contact_sheet(tiles: Sequence[Tile], title: str) -> Image.Image:
         corner = (MARGIN + column * (CARD_WIDTH + GAP), HEADER + MARGIN // 2 + row * (CARD_HEIGHT + GAP))
         _draw_tile(sheet, draw, tile, corner)
     if len(tiles) > len(shown):
-        more = (
-            f"The first {len(shown):,} of {len(tiles):,} recordings. All of them are listed in results.csv."
-        )
+        more = f"The first {len(shown):,} of {len(tiles):,}. All of them are listed in results.csv."
         draw.text((MARGIN, height - FOOTER - 4), more, SOFT_INK, font=_font(13))
     return sheet
 

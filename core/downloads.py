@@ -70,7 +70,7 @@ def download(client: Client, job_id: str, out: Path, counted: Counted = lambda d
     faces = [item for item in items if item.state in ITEM_WITH_FACE and item.face_url and item.face_name]
     fetched = _fetch_faces(client, faces, out, counted)
     _write(out / RESULTS, client.stream_results(job_id))
-    sheet = _contact_sheet(client, items, out)
+    sheet = _contact_sheet(client, items, out, client.job(job_id).input)
     if sheet:
         _write(out / CONTACT_SHEET, [sheet])
     return Download(
@@ -142,7 +142,7 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _contact_sheet(client: Client, items: Sequence[ItemView], out: Path) -> bytes | None:
+def _contact_sheet(client: Client, items: Sequence[ItemView], out: Path, drawn_from: str) -> bytes | None:
     ended = [item for item in items if item.state in ITEM_WITH_FACE or item.state is ItemState.FAILED]
     if not ended:
         return None
@@ -161,7 +161,7 @@ def _contact_sheet(client: Client, items: Sequence[ItemView], out: Path) -> byte
     shown = ended[:SHEET_TILES]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="sheet") as threads:
         tiles = list(threads.map(tile, shown))
-    count = f"{len(ended)} recordings"
+    count = f"{len(ended)} {'pictures' if drawn_from == 'face' else 'recordings'}"
     title = count if len(shown) == len(ended) else f"the first {len(shown)} of {count}"
     return contact_sheet_png(tiles, title)
 

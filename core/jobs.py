@@ -57,7 +57,8 @@ def create_job(
     model = resolve_model(session, spec.model)
     if input_of(model) is None:
         raise InvalidRequest(
-            f"{model.label} draws nothing by itself. Pair it: voicesketch models pair ENCODER DECODER --name NAME"
+            f"{model.label} draws nothing by itself. Put an encoder and a decoder together first: "
+            "voicesketch models pair --encoder E --decoder D --name NAME"
         )
     at = now(session)
     job = enter_job(

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session, aliased
 
 from core.accounts import Role
 from core.errors import NotFound
+from core.registry import input_of
 from core.states import JOB_FINAL, ItemState, JobState
 from core.tables import (
     Alias,
@@ -97,6 +98,12 @@ def get_job(session: Session, viewer: User, job_id: str) -> Job:
 def model_label(session: Session, model_version_id: str | None) -> str:
     model = session.get(ModelVersion, model_version_id) if model_version_id else None
     return model.label if model else ""
+
+
+def job_input(session: Session, job: Job) -> Literal["voice", "face"] | None:
+    """What a job draws faces from; None where it draws none."""
+    model = session.get(ModelVersion, job.model_version_id) if job.model_version_id else None
+    return input_of(model) if model is not None else None
 
 
 def list_models(session: Session) -> list[tuple[ModelVersion, list[str]]]:

@@ -18,8 +18,12 @@ from core.tables import Recording, RecordingOwner
 _READ_AT_ONCE = 1024 * 1024
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 
-# First bytes of the formats a browser can play; what somebody claims about a file is never believed.
+# First bytes of the formats a browser can play, or show; what somebody claims about a file is never believed.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
     (0, b"fLaC", "audio/flac"),
     (0, b"OggS", "audio/ogg"),
     (0, b"RIFF", "audio/wav"),

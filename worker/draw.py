@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{options.out} cannot be written: {error.strerror or error}.")
     except KeyboardInterrupt:
         return INTERRUPTED
-    _finish(outcomes, options.out, version, as_json=options.json)
+    _finish(outcomes, options.out, version, kind, as_json=options.json)
     return SOME_FAILED if any(not outcome.result.face for outcome in outcomes) else ALL_DONE
 
 
@@ -251,14 +251,17 @@ def _keep(heard: Heard, face: Face | None, seconds: float, path: Path, version: 
     return Outcome(Result(name, key, "done", "", "", version, spent, path.name), spectrogram)
 
 
-def _finish(outcomes: list[Outcome], out: Path, version: str, *, as_json: bool) -> None:
+def _finish(
+    outcomes: list[Outcome], out: Path, version: str, kind: Literal["voice", "face"], *, as_json: bool
+) -> None:
     """Write the table and the contact sheet, and say how it went."""
     from core.contact_sheet import contact_sheet_png
 
     results = [outcome.result for outcome in outcomes]
     (out / RESULTS).write_text("".join(csv_lines(results)), encoding="utf-8", newline="")
     shown = outcomes[:SHEET_TILES]
-    count = f"{len(outcomes):,} recording{'s' if len(outcomes) != 1 else ''}"
+    word = "recording" if kind == "voice" else "picture"
+    count = f"{len(outcomes):,} {word}{'s' if len(outcomes) != 1 else ''}"
     title = count if len(shown) == len(outcomes) else f"the first {len(shown)} of {count}"
     tiles = [_tile(outcome, out) for outcome in shown]
     (out / CONTACT_SHEET).write_bytes(contact_sheet_png(tiles, f"{title}, drawn by {version}"))

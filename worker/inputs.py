@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from worker.ml.audio import Limits
 
-_SHOWN_PIXELS = 224  # side of the picture that is shown beside the face drawn from it
+_FRAME = (30, 41, 59)  # what is left and right of a picture: the colour of silence in a spectrogram
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,19 @@ class Given:
             from worker.ml.pictures import spectrogram_png
 
             return spectrogram_png(self.data)
+        import numpy as np
+
         from worker.ml.images import picture_png, resized
+        from worker.ml.pictures import SPECTROGRAM_HEIGHT, SPECTROGRAM_WIDTH
 
         height, width = self.data.shape[:2]
-        scale = min(1.0, _SHOWN_PIXELS / max(height, width))
-        return picture_png(resized(self.data, max(1, round(width * scale)), max(1, round(height * scale))))
+        scale = min(SPECTROGRAM_WIDTH / width, SPECTROGRAM_HEIGHT / height)
+        inner = resized(self.data, max(1, round(width * scale)), max(1, round(height * scale)))
+        # As wide and high as a spectrogram, whose place it takes on pages and sheets.
+        frame = np.full((SPECTROGRAM_HEIGHT, SPECTROGRAM_WIDTH, 3), _FRAME, dtype=np.uint8)
+        top, left = (SPECTROGRAM_HEIGHT - inner.shape[0]) // 2, (SPECTROGRAM_WIDTH - inner.shape[1]) // 2
+        frame[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+        return picture_png(frame)
 
 
 def read_input(kind: Literal["voice", "face"], source: bytes | Path, limits: Limits | None = None) -> Given:

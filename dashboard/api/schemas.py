@@ -125,6 +125,9 @@ class JobView(BaseModel):
     dataset: str | None = Field(
         None, description="Where one is prepared: its name, and `name@version` once it is there."
     )
+    input: Literal["voice", "face"] | None = Field(
+        None, description="What faces are drawn from: recordings of voices, or pictures of faces."
+    )
     priority: int
     request_counts: RequestCounts
     rate_per_second: float | None = Field(description="Recordings brought to an end, lately.")

@@ -8,7 +8,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from core.dataset_queries import dataset_label
-from core.queries import ItemRow, errors_by_code, eta_seconds, model_label
+from core.queries import ItemRow, errors_by_code, eta_seconds, job_input, model_label
 from core.states import ITEM_WITH_FACE, JOB_FINAL
 from core.tables import Job
 from dashboard.api.schemas import ErrorCount, ErrorView, ItemView, JobLinks, JobView, RequestCounts
@@ -25,6 +25,7 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
         state=job.state,
         model=model_label(session, job.model_version_id),
         dataset=dataset_label(session, job),
+        input=job_input(session, job),
         priority=job.priority,
         request_counts=RequestCounts(
             total=job.total,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 
 from core.queries import list_models
+from core.registry import input_of
 from dashboard.identity import viewer
 from dashboard.permissions import require_submitter
 from dashboard.services import services
@@ -18,9 +19,10 @@ def show() -> str:
     settings = services().settings
     with services().database.read() as session:
         models = list_models(session)
-    choices = [(alias, f"{alias} ({model.label})") for model, aliases in models for alias in aliases] + [
-        (model.label, model.label) for model, _ in models
-    ]
+    drawing = [(model, aliases, input_of(model)) for model, aliases in models if input_of(model) is not None]
+    choices = [
+        (alias, f"{alias} ({model.label})", kind) for model, aliases, kind in drawing for alias in aliases
+    ] + [(model.label, model.label, kind) for model, _, kind in drawing]
     return render_template(
         "jobs/new.html",
         choices=choices,

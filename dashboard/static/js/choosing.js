@@ -2,6 +2,7 @@
 
 // The same families of files that the shell leaves out of folders (core/intake.py).
 const SIDE_FILES = /\.(csv|db|html?|ini|ipynb|jsonl?|lab|log|md|pdf|py|rst|rtf|sh|sql|sqlite|srt|tex|textgrid|toml|tsv|txt|vtt|xlsx?|xml|ya?ml|docx?|cfg|m3u8?|cue|bmp|gif|jpe?g|png|svg|tiff|webp|np[yz]|pkl|pt|gz|tar|zip|7z|md5|sha256|bak|part|tmp)$/i;
+const PICTURES = /\.(avif|bmp|gif|jpe?g|jp2|png|ppm|tga|tiff?|webp)$/i;
 const SIDE_NAMES = /^(authors|changelog|checksums|copying|licen[sc]e|makefile|readme)$/i;
 export const MANIFEST = /\.(csv|jsonl)$/i;
 
@@ -47,13 +48,16 @@ async function walk(entry, path, named, found) {
   }
 }
 
+const isAside = (name, wanted) => (wanted === "face" ? !PICTURES.test(name) : SIDE_FILES.test(name) || SIDE_NAMES.test(name));
+
 // Recordings, manifests, and how many files are neither.
-export function sort(files) {
+// For a model that draws from pictures (`wanted` is "face"), of a folder only pictures are taken.
+export function sort(files, wanted = "voice") {
   const sorted = { recordings: [], manifests: [], left: 0 };
   for (const one of files) {
     const name = one.file.name;
     if (MANIFEST.test(name)) sorted.manifests.push(one);
-    else if (!one.named && (name.startsWith(".") || SIDE_FILES.test(name) || SIDE_NAMES.test(name))) sorted.left += 1;
+    else if (!one.named && (name.startsWith(".") || isAside(name, wanted))) sorted.left += 1;
     else sorted.recordings.push(one);
   }
   sorted.recordings.sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));

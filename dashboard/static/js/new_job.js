@@ -14,10 +14,14 @@ let wantsToStart = false;
 let left = false;
 let once = newKey();
 
-const chosen = new ChosenFiles((total) => (total === 1 ? "1 recording" : `${count(total)} recordings`), drawTotals);
+// What the chosen model draws from, and what people call one of those.
+const wanted = () => byId("model").selectedOptions[0]?.dataset.input || "voice";
+const word = () => (wanted() === "face" ? "picture" : "recording");
+const some = (total) => (total === 1 ? `1 ${word()}` : `${count(total)} ${word()}s`);
+const chosen = new ChosenFiles(some, drawTotals);
 
 async function take({ files, unreadable }) {
-  const { recordings, manifests, left: aside } = sort(files);
+  const { recordings, manifests, left: aside } = sort(files, wanted());
   let lines = recordings.map((one) => ({ key: one.path, one }));
   try {
     if (manifests.length > 1) throw new Error("There are several manifests; choose one at a time.");
@@ -27,10 +31,10 @@ async function take({ files, unreadable }) {
     return;
   }
   if (unreadable.length) chosen.note(`${count(unreadable.length)} could not be read: ${unreadable.slice(0, 5).join(", ")}`, true);
-  if (aside) chosen.note(`${count(aside)} ${aside === 1 ? "file that is no recording was" : "files that are no recordings were"} left out.`);
+  if (aside) chosen.note(`${count(aside)} ${aside === 1 ? `file that is no ${word()} was` : `files that are no ${word()}s were`} left out.`);
   const total = chosen.entries.length + lines.length;
   if (total > maxItems) {
-    chosen.note(`A job takes at most ${count(maxItems)} recordings; these would make ${count(total)}.`, true);
+    chosen.note(`A job takes at most ${some(maxItems)}; these would make ${count(total)}.`, true);
     return;
   }
   for (const line of lines) add(line);
@@ -43,14 +47,14 @@ async function linesOf(manifest, recordings) {
     .map(({ key: own, path }) => ({ key: own, path, one: find(path) }));
   const used = new Set(lines.map((line) => line.one));
   const unused = recordings.filter((one) => !used.has(one)).length;
-  chosen.note(`${manifest.file.name} names ${count(lines.length)} recordings.` + (unused ? ` ${count(unused)} other files were left out.` : ""));
+  chosen.note(`${manifest.file.name} names ${some(lines.length)}.` + (unused ? ` ${count(unused)} other files were left out.` : ""));
   return lines;
 }
 
 function add({ key: wanted, path, one }) {
   let problem = null;
   if (!one) problem = new CannotSend("missing_file", `The manifest names ${path}, which was not among the files.`);
-  else if (one.file.size > maxBytes) problem = new CannotSend("too_large", `This recording is larger than ${size(maxBytes)}. Send a shorter piece of it.`);
+  else if (one.file.size > maxBytes) problem = new CannotSend("too_large", `This ${word()} is larger than ${size(maxBytes)}. Send a ${wanted() === "face" ? "smaller one" : "shorter piece of it"}.`);
   chosen.add({ key: key(wanted), file: one?.file, path: one?.path ?? path }, problem);
 }
 
@@ -58,9 +62,9 @@ function drawTotals({ total, ended, failed }) {
   const button = byId("submit");
   button.disabled = !total || wantsToStart;
   button.textContent = total > 1 ? `Draw ${count(total)} faces` : total ? "Draw the face" : "Draw faces";
-  byId("submit-hint").textContent = !total ? "Choose at least one recording."
+  byId("submit-hint").textContent = !total ? `Choose at least one ${word()}.`
     : wantsToStart && ended < total ? "Starts as soon as everything is sent."
-    : ended < total ? "Recordings are being sent. You need not wait for it."
+    : ended < total ? "They are being sent. You need not wait for it."
     : failed ? "What could not be sent is kept in the job, with the reason." : "";
   if (wantsToStart && ended === total) start();
 }
@@ -89,6 +93,7 @@ async function start() {
 }
 
 takeFiles(take);
+byId("model").addEventListener("change", () => chosen.draw());
 byId("clear").addEventListener("click", () => {
   key = keys();
   wantsToStart = false;
