@@ -112,7 +112,7 @@ def shares_png(title: str, note: str, groups: Mapping[str, Mapping[str, int]], p
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("share of the people")
-    axes.legend(frameon=False, labelcolor=INK, ncols=len(parts), loc="lower right", bbox_to_anchor=(1, 1))
+    figure.legend(frameon=False, labelcolor=INK, ncols=len(parts), loc="outside lower right")
     return _png(figure)
 
 
