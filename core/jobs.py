@@ -28,6 +28,7 @@ from core.states import (
 from core.tables import Item, Job, RecordingOwner, Transition
 
 _ROWS_AT_ONCE = 1000
+_WORDS = {"voice": "recording", "face": "picture"}
 
 
 def create_job(
@@ -55,7 +56,8 @@ def create_job(
         return earlier
     _check_items(session, owner_id, items, max_items)
     model = resolve_model(session, spec.model)
-    if input_of(model) is None:
+    drawn_from = input_of(model)
+    if drawn_from is None:
         raise InvalidRequest(
             f"{model.label} draws nothing by itself. Put an encoder and a decoder together first: "
             "voicesketch models pair --encoder E --decoder D --name NAME"
@@ -65,7 +67,7 @@ def create_job(
         session,
         spec=spec,
         owner_id=owner_id,
-        name=name or f"{len(items)} recording{'s' if len(items) != 1 else ''}",
+        name=name or f"{len(items)} {_WORDS[drawn_from]}{'s' if len(items) != 1 else ''}",
         queue=queue,
         priority=priority,
         model_version_id=model.id,
