@@ -22,6 +22,7 @@ from torch.nn import functional as F
 Waveform = npt.NDArray[np.float32]
 Channels = Literal["magnitude_phase", "real_imaginary"]
 _LOG_FLOOR = float(torch.finfo(torch.float32).eps)  # Kaldi's
+_LEAST = float(torch.finfo(torch.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,9 @@ def _signed_power(values: torch.Tensor, power: float) -> None:
 
 def _power(values: torch.Tensor, power: float) -> torch.Tensor:
     """In place, by way of logarithms: several times quicker than `pow` on a CPU, and as exact as float32 can say."""
-    return values.log_().mul_(power).exp_()
+    # Logarithms of zero, of which digital silence is full, take thirty times as long. The least number comes to
+    # two millionths instead of nothing.
+    return values.clamp_min_(_LEAST).log_().mul_(power).exp_()
 
 
 # Constants of a device, and not buffers of a module: they follow from the recipe and belong to no checkpoint. Made
