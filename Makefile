@@ -17,7 +17,7 @@ export IN OUT DATA PORT
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up install install-dev test check fix bench lock clean distclean
+.PHONY: help demo up install install-dev test check fix bench golden lock clean distclean
 
 help: ## List what can be made
 	@echo "make TARGET, where TARGET is one of:"
@@ -57,6 +57,9 @@ fix: $(VENV)/.dev ## Repair what tools can repair
 
 bench: $(VENV)/.dev ## Measure
 	@$(BIN)/python -m benchmarks
+
+golden: $(VENV)/.dev ## Compare our networks and features with the originals' answers
+	@$(BIN)/python -m benchmarks golden
 
 lock: $(VENV)/.dev ## Resolve the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
