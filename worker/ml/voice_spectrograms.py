@@ -134,7 +134,7 @@ def fill_windows(waveforms: Sequence[Waveform], recipe: SegmentRecipe) -> Wavefo
 
 def compressed_spectrograms(waveforms: torch.Tensor, recipe: SpectrogramRecipe) -> torch.Tensor:
     """float32 `[N, T]` -> `[N, 2, bins, frames]`: magnitude^p and sgn(phase)·|phase|^p, or real and imaginary parts."""
-    return torch.cat([_compressed_spectrograms(few, recipe) for few in _few_at_once(waveforms)])
+    return _joined([_compressed_spectrograms(few, recipe) for few in _few_at_once(waveforms)])
 
 
 def log_mel(waveforms: torch.Tensor, recipe: FilterBankRecipe) -> torch.Tensor:
@@ -142,7 +142,7 @@ def log_mel(waveforms: torch.Tensor, recipe: FilterBankRecipe) -> torch.Tensor:
 
     Equal to `torchaudio.compliance.kaldi.fbank` with a Hann window, which takes one waveform at a time.
     """
-    return torch.cat([_log_mel(few, recipe) for few in _few_at_once(waveforms)])
+    return _joined([_log_mel(few, recipe) for few in _few_at_once(waveforms)])
 
 
 def filter_banks(waveforms: torch.Tensor, recipe: FilterBankRecipe) -> torch.Tensor:
@@ -155,6 +155,10 @@ def filter_banks(waveforms: torch.Tensor, recipe: FilterBankRecipe) -> torch.Ten
 def _few_at_once(waveforms: torch.Tensor) -> Sequence[torch.Tensor]:
     # A processor's cache holds the frames of two clips; a GPU wants many.
     return torch.split(waveforms, 2 if waveforms.device.type == "cpu" else 256)
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _compressed_spectrograms(waveforms: torch.Tensor, recipe: SpectrogramRecipe) -> torch.Tensor:
