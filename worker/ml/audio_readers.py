@@ -97,10 +97,19 @@ def open_reader(source: bytes | Path) -> Iterator[Reader]:
             yield ContainerReader(container, length_is_written)
 
 
+class _PlainFile(soundfile.SoundFile):  # type: ignore[misc]  # it publishes no types
+    """After every read, soundfile seeks to where the file already is, and for FLAC that decodes a block once more."""
+
+    only_forward = False
+
+    def seekable(self) -> bool:
+        return not self.only_forward and bool(super().seekable())
+
+
 class PlainReader(Reader):
     """WAV, AIFF, FLAC, Ogg and other plain audio files, through libsndfile."""
 
-    def __init__(self, file: soundfile.SoundFile) -> None:
+    def __init__(self, file: _PlainFile) -> None:
         self._file = file
         self.sample_rate = int(file.samplerate)
         self.channels = int(file.channels)
@@ -127,6 +136,7 @@ class PlainReader(Reader):
     def blocks(self) -> Iterator[Block]:
         size = max(1, round(BLOCK_SECONDS * self.sample_rate))
         done = 0
+        self._file.only_forward = True
         while True:
             try:
                 block = self._file.read(size, dtype="float32", always_2d=True)
@@ -215,11 +225,11 @@ class ContainerReader(Reader):
             yield np.concatenate(waiting)
 
 
-def _open_plain(stream: BinaryIO) -> soundfile.SoundFile | None:
+def _open_plain(stream: BinaryIO) -> _PlainFile | None:
     try:
         # A file descriptor where there is one: libsndfile then reads by itself, without the interpreter lock.
         handle: Any = stream if isinstance(stream, io.BytesIO) else stream.fileno()
-        file = soundfile.SoundFile(handle, closefd=False)
+        file = _PlainFile(handle, closefd=False)
     except (soundfile.LibsndfileError, TypeError):
         return None
     if file.format == "MP3" or file.frames == 0:
