@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -81,9 +83,7 @@ class Preparer:
         """
         self._recipe = recipe
         self._encoder = face_encoder
-        self._threads = threads or max(
-            4, min(16, os.cpu_count() or 4)
-        )  # two for each of two cores: some wait
+        self._threads = threads or max(2, min(16, os.cpu_count() or 2))
         self._voice: VoiceFeatures | None = None
         if recipe.voice is not None:
             self._voice = VoiceFeatures(
@@ -111,32 +111,27 @@ class Preparer:
         first = shard.number * self._recipe.shard_entries
         tar = folder / f"{shard.number:05d}.tar"
         account = _Account(shard)
+        inputs = _ahead(
+            lambda at: reader.read(first + at, shard.entries[at], fetch),
+            len(shard.entries),
+            self._readers,
+            2 * BATCH + self._threads,
+        )
         with (
             ShardWriter(tar) as writer,
             ThreadPoolExecutor(1, thread_name_prefix="write") as writing,
-            _reading_threads(self._threads) as reading,
+            closing(inputs),
         ):
-            try:
-                inputs = _ahead(
-                    lambda at: reader.read(first + at, shard.entries[at], fetch),
-                    len(shard.entries),
-                    reading,
-                    2 * BATCH + self._threads,
-                )
-                pending: deque[Future[None]] = deque()
-                for batch in _batches(inputs):
-                    self._compute(batch)
-                    pending.append(writing.submit(account.write, batch, writer))
-                    while len(pending) > PENDING_BATCHES:
-                        pending.popleft().result()
-                    if watch is not None:
-                        watch(batch[-1].number - first + 1)
-                for written in pending:
-                    written.result()
-            except BaseException:
-                reading.shutdown(wait=False, cancel_futures=True)
-                writing.shutdown(wait=False, cancel_futures=True)
-                raise
+            pending: deque[Future[None]] = deque()
+            for batch in _batches(inputs):
+                self._compute(batch)
+                pending.append(writing.submit(account.write, batch, writer))
+                while len(pending) > PENDING_BATCHES:
+                    pending.popleft().result()
+                if watch is not None:
+                    watch(batch[-1].number - first + 1)
+            for written in pending:
+                written.result()
         sidecar = account.sidecar(writer, self._encoder)
         return PreparedShard(
             shard.number,
@@ -147,6 +142,20 @@ class Preparer:
             len(account.entries),
             len(account.rejects),
         )
+
+    @cached_property
+    def _readers(self) -> ThreadPoolExecutor:
+        """Threads that read and decode, and on a CPU compute, each with one core: operators that share out the work on
+        one clip spend most of their time waiting for each other.
+        """
+        ours = torch.get_num_threads()
+        started = Barrier(self._threads + 1)
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="read", initializer=_use_one_core)
+        for _ in range(self._threads):
+            pool.submit(started.wait)
+        started.wait()
+        torch.set_num_threads(ours)  # the number was also that of threads yet to come
+        return pool
 
     def _cutter(self, shard: Shard) -> FaceCutter | None:
         """What cuts pictures, with a finder of faces only where one is needed: it takes half a second to load."""
@@ -252,20 +261,10 @@ class _Account:
         )
 
 
-@contextmanager
-def _reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that read and decode, and on a CPU compute, each with one core: operators that share out the work on one
-    clip spend most of their time waiting for each other.
-    """
-    ours = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        count, thread_name_prefix="read", initializer=torch.set_num_threads, initargs=(1,)
-    )
-    try:
-        with pool:
-            yield pool
-    finally:
-        torch.set_num_threads(ours)  # the number also holds for threads that are yet to come
+def _use_one_core() -> None:
+    """Of this thread's operators alone, whatever number is set for others later."""
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread takes over the number for all when it is first asked for its own
 
 
 def _named(encoder: Encoder) -> dict[str, str]:
@@ -278,15 +277,20 @@ def _named(encoder: Encoder) -> dict[str, str]:
 
 def _ahead(
     read: Callable[[int], Input], count: int, threads: ThreadPoolExecutor, ahead: int
-) -> Iterator[Input]:
+) -> Generator[Input, None, None]:
     """Read in threads, in order, never more than `ahead` inputs before they are asked for."""
     waiting: deque[Future[Input]] = deque()
-    for at in range(count):
-        waiting.append(threads.submit(read, at))
-        if len(waiting) > ahead:
+    try:
+        for at in range(count):
+            waiting.append(threads.submit(read, at))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for one in waiting:
+            one.cancel()
+        wait(waiting)  # nobody may go on reading for a shard that is given up
 
 
 def _batches(inputs: Iterator[Input]) -> Iterator[list[Input]]:
