@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 # Each in a process of its own: what one loads should not count as the memory or the time of the next.
-MEASUREMENTS = ("benchmarks.draw", "benchmarks.bulk")
+MEASUREMENTS = ("benchmarks.draw", "benchmarks.preparation", "benchmarks.bulk")
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:

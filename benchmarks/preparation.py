@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +53,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", choices=("ratio", "growth"))
     options = parser.parse_args()
+    if not options.folder.is_dir():
+        print(f"Skipped: there is no folder {options.folder}. Name one with a folder for each person.")
+        return
     print(f"torch threads {torch.get_num_threads()}, device {options.device}", flush=True)
     missed = False
-    if options.only != "growth":
+    lacking = [name for name in ("librosa",) if find_spec(name) is None]
+    lacking += [name for name in ("ffmpeg",) if shutil.which(name) is None]
+    if lacking and options.only != "growth":
+        print(
+            f"The comparison is skipped: {' and '.join(lacking)} is missing; see benchmarks/requirements.txt."
+        )
+    elif options.only != "growth":
         missed = compare(options.folder, options.device, options.rounds)
     if options.only != "ratio":
         grow(options.folder, options.device)

@@ -37,6 +37,9 @@ from worker.ml.preparation.voices import AST, VoiceFeatures
 __all__ = ["AssembledDataset", "Changed", "Fetch", "PreparedShard", "Preparer", "assemble"]
 
 BATCH = 16  # computed together on a GPU, or embedded together; batch mates are the same every time
+AT_ONCE = (
+    4  # inputs that a thread reads before it hands them over: waking others costs as much as some of the work
+)
 PENDING_BATCHES = 2  # computed and waiting to be written; bounds memory
 
 
@@ -89,6 +92,9 @@ class Preparer:
             self._voice = VoiceFeatures(
                 recipe.voice.features, recipe.voice.waveform_seconds, choose_device(device)
             )
+        # Where nothing is computed together, what is read is written soon: at a shard's end everybody waits for that.
+        alone = (self._voice is None or self._voice.one_by_one) and face_encoder is None
+        self._batch = AT_ONCE if alone else BATCH
         self._finder: FaceFinder | None = None
 
     def prepare(
@@ -123,7 +129,7 @@ class Preparer:
             closing(inputs),
         ):
             pending: deque[Future[None]] = deque()
-            for batch in _batches(inputs):
+            for batch in _batches(inputs, self._batch):
                 self._compute(batch)
                 pending.append(writing.submit(account.write, batch, writer))
                 while len(pending) > PENDING_BATCHES:
@@ -278,26 +284,30 @@ def _named(encoder: Encoder) -> dict[str, str]:
 def _ahead(
     read: Callable[[int], Input], count: int, threads: ThreadPoolExecutor, ahead: int
 ) -> Generator[Input, None, None]:
-    """Read in threads, in order, never more than `ahead` inputs before they are asked for."""
-    waiting: deque[Future[Input]] = deque()
+    """Read in threads, in order, never more than about `ahead` inputs before they are asked for."""
+
+    def read_few(first: int) -> list[Input]:
+        return [read(at) for at in range(first, min(first + AT_ONCE, count))]
+
+    waiting: deque[Future[list[Input]]] = deque()
     try:
-        for at in range(count):
-            waiting.append(threads.submit(read, at))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
+        for first in range(0, count, AT_ONCE):
+            waiting.append(threads.submit(read_few, first))
+            if len(waiting) * AT_ONCE > ahead:
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
-        for one in waiting:
-            one.cancel()
+        for few in waiting:
+            few.cancel()
         wait(waiting)  # nobody may go on reading for a shard that is given up
 
 
-def _batches(inputs: Iterator[Input]) -> Iterator[list[Input]]:
+def _batches(inputs: Iterator[Input], size: int) -> Iterator[list[Input]]:
     batch: list[Input] = []
     for one in inputs:
         batch.append(one)
-        if len(batch) == BATCH:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

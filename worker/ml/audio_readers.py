@@ -7,9 +7,10 @@ block by block. libsndfile goes first because it is quicker and stricter.
 from __future__ import annotations
 
 import io
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ from worker.ml.errors import AudioError
 
 BLOCK_SECONDS = 1.0
 RATES = range(1_000, 768_001)  # Hz; outside lies a broken header, not a recording
+LARGEST_COPY = 1 << 26  # bytes of a recording that may be in memory twice
 UNKNOWN_FRAMES = 1 << 48  # libsndfile answers with numbers like 2^63 when the header does not say
 CLEARLY_MISSING_SHARE = 0.01  # encoders round and pad: a file is cut only when more than this
 CLEARLY_MISSING_SECONDS = 0.1  # and more than this is missing
@@ -70,7 +72,7 @@ def open_reader(source: bytes | Path) -> Iterator[Reader]:
     stream: BinaryIO
     try:
         # Unbuffered: libsndfile moves the descriptor itself, and a buffer would not know where it is afterwards.
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
+        stream = _in_memory(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
     except OSError as failure:
         reason = failure.strerror or str(failure)
         raise AudioError(
@@ -95,6 +97,18 @@ def open_reader(source: bytes | Path) -> Iterator[Reader]:
         stream.seek(0)
         with _open_container(stream) as container:
             yield ContainerReader(container, length_is_written)
+
+
+def _in_memory(content: bytes) -> BinaryIO:
+    """A file without a disk: libsndfile reads it by its descriptor, where a Python object would be asked, interpreter
+    lock in hand, for every few kilobytes.
+    """
+    if hasattr(os, "memfd_create") and len(content) <= LARGEST_COPY:
+        with suppress(OSError):  # no descriptor is left: then the slower way
+            file = os.fdopen(os.memfd_create("recording"), "r+b", buffering=0)
+            file.write(content)
+            return file
+    return io.BytesIO(content)
 
 
 class _PlainFile(soundfile.SoundFile):  # type: ignore[misc]  # it publishes no types
