@@ -125,7 +125,7 @@ def compare(folder: Path, device: str, rounds: int) -> bool:
 
 def grow(folder: Path, device: str) -> None:
     """The cost of a file as there are more of them, the same recordings under other names."""
-    rows: list[tuple[str, ...]] = [("files", "s", "files/s", "ms a file")]
+    rows: list[tuple[str, ...]] = [("files", "s", "files/s", "ms a file", "ms of a core")]
     with tempfile.TemporaryDirectory() as scratch:
         many = Path(scratch) / "many"
         for copy in range(GROWTH):
@@ -138,11 +138,13 @@ def grow(folder: Path, device: str) -> None:
         one.mkdir()
         for person in many.glob("*_0"):
             (one / person.name).symlink_to(person)
-        for source in (one, many, one, many):
+        for source in (one, many) * ROUNDS:
             plan = plan_folder(source, recipe("ve_conv"))
+            before = time.process_time()
             took = run_ours(plan, source, device)
-            count = len(plan.entries)
-            rows.append((f"{count:,}", f"{took:.2f}", f"{count / took:.1f}", f"{1000 * took / count:.2f}"))
+            count, cores = len(plan.entries), time.process_time() - before
+            each = (f"{1000 * seconds / count:.2f}" for seconds in (took, cores))
+            rows.append((f"{count:,}", f"{took:.2f}", f"{count / took:.1f}", *each))
     print_table(rows)
 
 
