@@ -151,9 +151,10 @@ class PlainReader(Reader):
         size = max(1, round(BLOCK_SECONDS * self.sample_rate))
         done = 0
         self._file.only_forward = True
-        while True:
+        # Never beyond the promised end: what tagging programs leave behind it is no sound, and no damage either.
+        while wanted := size if self._frames is None else min(size, self._frames - done):
             try:
-                block = self._file.read(size, dtype="float32", always_2d=True)
+                block = self._file.read(wanted, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as failure:
                 raise _corrupt() from failure
             if len(block) == 0:

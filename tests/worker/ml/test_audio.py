@@ -179,6 +179,13 @@ def test_an_m4a_cut_off_after_its_index_is_told(tmp_path: Path) -> None:
     assert code_of(whole[: len(whole) * 2 // 3]) in ("truncated_audio", "corrupt_audio")
 
 
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "AIFF"])
+def test_what_a_tagging_program_left_behind_the_sound_is_no_damage(kind: str) -> None:
+    whole = wav(tone(), kind=kind)
+    tagged = decode(whole + b"TAG" + b"somebody".ljust(125, b"\0"))
+    assert np.array_equal(tagged.waveform, decode(whole).waveform)
+
+
 def test_a_wav_header_that_promises_more_than_there_is_is_told() -> None:
     data = bytearray(wav(tone()))
     at = data.index(b"data") + 4
