@@ -147,7 +147,9 @@ def _listen(reader: Reader, limits: Limits) -> npt.NDArray[np.float32]:
 
 def _mix_down(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """`[T, C]` -> `[T]`. Not-a-number and infinite samples become silence."""
-    block = np.where(np.isfinite(block), block, np.float32(0))
+    finite = np.isfinite(block)
+    if not finite.all():
+        block = np.where(finite, block, np.float32(0))
     if block.shape[1] == 1:
         return np.ascontiguousarray(block[:, 0])
     mono = np.asarray(block.mean(axis=1), dtype=np.float32)

@@ -102,7 +102,8 @@ class VoiceFeatures:
 
 def loudness_dbfs(waveform: Waveform) -> float:
     """RMS level in dB relative to full scale. float32 `[T]`, not silent."""
-    power = float(np.mean(np.square(waveform, dtype=np.float64)))
+    wide = waveform.astype(np.float64)
+    power = float(np.einsum("i,i->", wide, wide)) / max(1, len(wide))
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
