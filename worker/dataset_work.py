@@ -6,8 +6,10 @@ dead) put the same bytes in the same place; which of them counts is for the fenc
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +44,7 @@ from worker.models import Models
 
 if TYPE_CHECKING:
     from worker.ml.networks.pretrained import Encoder
-    from worker.preparation import Preparer
+    from worker.preparation import AssembledDataset, Preparer
 
 log = structlog.get_logger()
 
@@ -157,6 +159,8 @@ class DatasetWork:
             message = f"{wanted - len(shards)} of {wanted} parts could not be made. Look at their errors, then retry."
             return StepFailed(step.id, "parts_missing", message, time.monotonic() - began)
         made = assemble(plan, [self._store.get(dataset_sidecar_key(shard.sha256)) for shard in shards])
+        if not made.summary["entries"]:
+            return StepFailed(step.id, "nothing_kept", _why_nothing(made), time.monotonic() - began)
         files = []
         for name, content in made.files.items():
             media_type = _MEDIA_TYPES.get(Path(name).suffix, "application/octet-stream")
@@ -209,3 +213,15 @@ class DatasetWork:
             log.info("released", job=chunk.job_id, token=chunk.token, items=given_back, reason=reason)
         except LeaseLost:
             pass  # somebody else has it now
+
+
+def _why_nothing(made: AssembledDataset) -> str:
+    """A sentence with the reasons, most frequent first, each with one of its inputs."""
+    rejects = json.loads(made.files["report.json"])["rejects"]
+    counts = Counter(one["reason"] for one in rejects)
+    examples = {one["reason"]: one for one in reversed(rejects)}
+    told = [
+        f"{count} {reason} (such as {examples[reason]['key']}: {examples[reason]['message']})"
+        for reason, count in counts.most_common(3)
+    ]
+    return f"Nothing could be kept: {'; '.join(told)}"

@@ -141,6 +141,23 @@ def test_an_input_that_is_gone_from_the_store_is_named_in_the_report(place: Plac
     assert gone.key in place.store.get(report["key"]).decode()
 
 
+def test_a_dataset_of_which_nothing_could_be_kept_is_no_version_and_says_why(place: Place) -> None:
+    people = (Person("ann", "Ann", "train"), Person("bob", "Bob", "train"))
+    entries = tuple(
+        Entry(f"{person.id}/a.wav", person.id, "voice", "recording", send(place, person.id.encode()))
+        for person in people
+    )
+    job = submit(place, Plan("folders", Recipe(face=None), people, entries))
+    place.work()
+    assert state_of(place, job) is JobState.COMPLETED_WITH_ERRORS
+    assert versions(place) == []
+    with place.database.read() as session:
+        query = select(Item.error_message).where(Item.job_id == job, Item.error_code == "nothing_kept")
+        message = session.scalar(query)
+    assert message is not None
+    assert message.startswith("Nothing could be kept: 2 not_audio (such as ann/a.wav: ")
+
+
 def test_a_missing_plan_fails_the_job_with_a_sentence_and_a_retry_mends_it(place: Place) -> None:
     plan = plan_of_samples(place)
     with place.database.write() as session:
