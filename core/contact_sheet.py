@@ -116,7 +116,11 @@ def _draw_reason(draw: ImageDraw.ImageDraw, reason: str, corner: tuple[int, int]
             lines.append(_fit(draw, word, 14, FACE - 28))
     lines = lines[:5]
     middle_x, middle_y = corner[0] + FACE // 2, corner[1] + FACE // 2
-    draw.text((middle_x, middle_y - 12 * len(lines) - 12), "×", WARNING, font=_font(24), anchor="mm")
+    # A cross of two strokes: the font that Pillow brings along has none.
+    cross_y = middle_y - 12 * len(lines) - 12
+    for slope in (-1, 1):
+        ends = (middle_x - 7, cross_y - 7 * slope, middle_x + 7, cross_y + 7 * slope)
+        draw.line(ends, WARNING, width=2)
     for number, line in enumerate(lines):
         at = (middle_x, middle_y + 14 + 20 * number - 10 * (len(lines) - 1))
         draw.text(at, line, WARNING, font=_font(14), anchor="mm")

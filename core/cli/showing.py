@@ -135,7 +135,7 @@ def print_errors(job: JobView | SubmitResult) -> None:
 def print_result(result: SubmitResult) -> None:
     """The last words of `submit`."""
     pace = f" in {result.seconds:.1f} s ({result.per_second:.2f}/s)" if result.seconds else ""
-    typer.echo(f"{result.done} of {result.total} recordings have a face{pace}. Job {result.job_id}.")
+    typer.echo(f"{result.done} of {result.total} have a face{pace}. Job {result.job_id}.")
     print_errors(result)
     if result.out is not None:
         typer.echo(f"Faces, results.csv and contact_sheet.png: {result.out}")
