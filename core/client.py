@@ -107,12 +107,14 @@ class Client:
         model: str | None = None,
         name: str = "",
         priority: int = 0,
+        seed: int = 0,
     ) -> JobView:
         """Submits a job; sent twice with one key, it is made once."""
         body: dict[str, Any] = {
             "kind": "infer",
             "name": name,
             "priority": priority,
+            "seed": seed,
             "items": [item.model_dump(exclude_none=True) for item in items],
         }
         if model is not None:

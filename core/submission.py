@@ -74,6 +74,7 @@ def submit(
     model: str | None = None,
     name: str | None = None,
     priority: int = 0,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[JobView, Intake]:
     """Sends the recordings, or the pictures for a model that draws from those, and makes the job.
@@ -102,6 +103,7 @@ def submit(
         model=model,
         name=name or _name_for(paths),
         priority=priority,
+        seed=seed,
     )
     return job, intake
 
@@ -156,6 +158,7 @@ def submit_and_wait(
     model: str | None = None,
     name: str | None = None,
     priority: int = 0,
+    seed: int = 0,
     progress: bool | Progress = True,
 ) -> SubmitResult:
     """All three in a row; with no `out`, nothing is downloaded.
@@ -169,7 +172,9 @@ def submit_and_wait(
     shown = make_progress() if progress is True else progress or Silent()
     with shown:
         began = time.monotonic()
-        job, intake = submit(client, paths, model=model, name=name, priority=priority, progress=shown)
+        job, intake = submit(
+            client, paths, model=model, name=name, priority=priority, seed=seed, progress=shown
+        )
         try:
             job = wait(client, job.id, progress=shown)
             seconds = time.monotonic() - began

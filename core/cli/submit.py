@@ -32,6 +32,7 @@ def submit(
         str | None, typer.Option(help="What the job is called.", show_default="the folder's name")
     ] = None,
     priority: Annotated[int, typer.Option(min=-100, max=100, help="Higher ones are claimed first.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise, for models that take any.")] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Wait, then write the results here.", metavar="DIR")
@@ -48,22 +49,24 @@ def submit(
             from core.submission import submit_and_wait
 
             result = submit_and_wait(
-                client, paths, out, model=model, name=name, priority=priority, progress=True
+                client, paths, out, model=model, name=name, priority=priority, seed=seed, progress=True
             )
         else:
-            result = _submit_only(client, paths, model=model, name=name, priority=priority)
+            result = _submit_only(client, paths, model=model, name=name, priority=priority, seed=seed)
         _show(result, as_json=as_json, waited=wait or out is not None)
 
 
 def _submit_only(
-    client: Client, paths: list[Path], *, model: str | None, name: str | None, priority: int
+    client: Client, paths: list[Path], *, model: str | None, name: str | None, priority: int, seed: int
 ) -> SubmitResult:
     from core.progress import make_progress
     from core.submission import result_of
     from core.submission import submit as send
 
     with make_progress() as progress:
-        job, intake = send(client, paths, model=model, name=name, priority=priority, progress=progress)
+        job, intake = send(
+            client, paths, model=model, name=name, priority=priority, seed=seed, progress=progress
+        )
     return result_of(job, left_out=intake.left_out)
 
 

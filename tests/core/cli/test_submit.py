@@ -53,9 +53,10 @@ def test_without_waiting_it_says_how_to_watch(recording: Path) -> None:
 def test_options_reach_the_service(recording: Path) -> None:
     with small_service(SmallVoicesketch()) as service:
         where = ("--url", service.url, "--token", "t")
-        run(recording, *where, "--model", "default@1", "--name", "voices", "--priority", "-3")
+        run(recording, *where, "--model", "default@1", "--name", "voices", "--priority", "-3", "--seed", "7")
     (posted,) = [asked.json() for asked in service.asked if asked.method == "POST"]
-    assert (posted["model"], posted["name"], posted["priority"]) == ("default@1", "voices", -3)
+    told = (posted["model"], posted["name"], posted["priority"], posted["seed"])
+    assert told == ("default@1", "voices", -3, 7)
 
 
 def test_all_done_is_0_and_some_failed_is_1(recording: Path) -> None:
