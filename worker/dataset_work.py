@@ -18,7 +18,7 @@ import structlog
 
 from core.chunks import ClaimedStep, PrepareChunk
 from core.database import Database
-from core.dataset_plan import Plan
+from core.dataset_plan import Plan, Shard
 from core.errors import LeaseLost, NotFound, Retryable
 from core.leases import release
 from core.objects import (
@@ -65,6 +65,7 @@ class DatasetWork:
         self._device = device
         self._plan: Plan | None = None
         self._plan_sha256 = ""
+        self._shards: list[Shard] = []  # of the plan: cutting it anew for each would cost more the larger it is
         self._preparer: Preparer | None = None
 
     def carry_out(
@@ -122,6 +123,7 @@ class DatasetWork:
             self._preparer = None
             self._plan = Plan.from_bytes(self._store.get(dataset_plan_key(plan_sha256)))
             self._plan_sha256 = plan_sha256
+            self._shards = self._plan.shards()
         return self._plan
 
     def _make_shard(
@@ -131,7 +133,7 @@ class DatasetWork:
 
         if self._preparer is None:
             self._preparer = Preparer(plan.recipe, device=self._device, face_encoder=self._face_encoder(plan))
-        shard = plan.shards()[step.position]
+        shard = self._shards[step.position]
         with tempfile.TemporaryDirectory(prefix="voicesketch-") as folder:
             made = self._preparer.prepare(shard, self._fetch, Path(folder), watch)
             with made.tar.open("rb") as file:
@@ -154,7 +156,7 @@ class DatasetWork:
 
         with self._database.read() as session:
             shards = shards_of(session, chunk.job_id)
-        wanted = len(plan.shards())
+        wanted = len(self._shards)
         if len(shards) != wanted:
             message = f"{wanted - len(shards)} of {wanted} parts could not be made. Look at their errors, then retry."
             return StepFailed(step.id, "parts_missing", message, time.monotonic() - began)
