@@ -65,7 +65,8 @@ class DatasetWork:
         self._device = device
         self._plan: Plan | None = None
         self._plan_sha256 = ""
-        self._shards: list[Shard] = []  # of the plan: cutting it anew for each would cost more the larger it is
+        # Of the plan: cutting it anew for each shard would cost more the larger it is.
+        self._shards: list[Shard] = []
         self._preparer: Preparer | None = None
 
     def carry_out(
