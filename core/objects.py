@@ -31,10 +31,6 @@ def spectrogram_key(job_id: str, token: int, item_id: int) -> str:
     return f"jobs/{job_id}/attempts/{token}/{item_id}.spectrogram.png"
 
 
-def model_file_key(sha256: str, name: str) -> str:
-    return f"models/{sha256}/{name}"
-
-
 def model_upload_key(sha256: str) -> str:
     """Where a file of a model waits for its registration; known by its content."""
     return f"models/files/{sha256}"

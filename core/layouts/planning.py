@@ -221,7 +221,8 @@ def _nothing(request: Request, layout: str, left_out: Sequence[LeftOut]) -> str:
     hint = ""
     if reasons.get("no_pair"):
         hint = (
-            " Nobody has both a voice and a face: leave one side out, or take people with one side as well."
+            " Nobody has both a voice and a face: leave one side out (--face none, --voice none), "
+            "or take people with one side as well (--one-sided)."
         )
     return f"There is nothing to prepare in layout {layout}: {seen}. Left out: {why}.{hint}"
 

@@ -37,7 +37,7 @@ class AudioError(MediaError):
 class PictureError(MediaError):
     """The picture itself is at fault; trying again cannot help.
 
-    Codes: `not_image`, `corrupt_image`, `image_too_large`, `no_face`, `several_faces`.
+    Codes: `unreadable_file`, `not_image`, `corrupt_image`, `image_too_large`, `no_face`, `several_faces`.
     """
 
 
@@ -56,7 +56,8 @@ class DatasetError(MediaError):
 
 
 class ModelError(MediaError):
-    """The model's files are missing or do not belong together, or there is nowhere to run it.
+    """The model's files are missing or do not belong together, it cannot do what is asked, or has nowhere to run.
 
-    Codes: `model_not_found`, `checkpoint_mismatch`, `device_not_found`.
+    Codes: `model_not_found`, `checkpoint_mismatch`, `models_do_not_fit`, `cannot_draw`, `not_a_face_encoder`,
+    `device_not_found`.
     """
