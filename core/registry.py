@@ -10,7 +10,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -300,10 +301,35 @@ def fetch_model(store: Store, version: ModelVersion, cache: Path) -> Path:
     if folder.is_dir() and all(_holds(folder / file["name"], file["sha256"]) for file in version.files):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    # A rename makes the folder appear whole or not at all, whoever else fetches at the same time.
-    making = Path(tempfile.mkdtemp(dir=cache, prefix=".fetching-"))
-    try:
+    with _made_whole(folder) as making:
         _write_files(store, version, making)
+    return folder
+
+
+def export_model(database: Database, store: Store, reference: str, folder: Path) -> ModelVersion:
+    """Writes a version as a folder that `from_pretrained` reads.
+
+    Raises:
+        InvalidRequest: there is no such version, or the folder is not empty.
+        StorageUnavailable: a file is not what was registered, or cannot be had.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidRequest(f"{folder} is not an empty folder. Name another one.")
+    with database.read() as session:
+        version = resolve_model(session, reference)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _made_whole(folder) as making:
+        _write_files(store, version, making)
+    return version
+
+
+@contextmanager
+def _made_whole(folder: Path) -> Iterator[Path]:
+    """A folder to write to, renamed at the end: it appears whole or not at all, whoever else makes the same."""
+    making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetching-"))
+    making.chmod(0o755)
+    try:
+        yield making
         shutil.rmtree(folder, ignore_errors=True)
         try:
             making.rename(folder)
@@ -312,7 +338,6 @@ def fetch_model(store: Store, version: ModelVersion, cache: Path) -> Path:
                 raise
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    return folder
 
 
 def _write_files(store: Store, version: ModelVersion, folder: Path) -> None:

@@ -15,6 +15,7 @@ from core.jobs import create_job
 from core.registry import (
     PRODUCTION,
     UploadedFile,
+    export_model,
     fetch_model,
     input_of,
     pair_models,
@@ -111,7 +112,7 @@ def test_an_encoder_and_a_decoder_become_a_model_without_copying_weights(
     assert pair.label == "sketcher@1"
     assert input_of(pair) == "voice"
     assert len(set(store.keys()) - before) == 1  # its own config.json
-    folder = fetch_model(store, pair, tmp_path / "out")
+    folder = export_model(ledger.database, store, "sketcher", tmp_path / "out") and tmp_path / "out"
     assert (folder / "encoder" / "model.safetensors").read_bytes() == b"ears"
     assert (folder / "decoder" / "model.safetensors").read_bytes() == b"hand"
     again = pair_models(ledger.database, store, encoder="ears@1", decoder="hand", name="sketcher")
@@ -171,6 +172,14 @@ def test_a_file_of_a_model_that_is_too_large_leaves_nothing(store: Store) -> Non
     with pytest.raises(TooLarge):
         take_in_model_file(store, io.BytesIO(b"x" * 1001), max_bytes=1000)
     assert list(store.keys()) == []
+
+
+def test_a_model_is_not_exported_into_a_folder_that_holds_something(
+    ledger: Ledger, store: Store, model_folder: Path, tmp_path: Path
+) -> None:
+    register_model(ledger.database, store, model_folder, name="tiny")
+    with pytest.raises(InvalidRequest, match="not an empty folder"):
+        export_model(ledger.database, store, "tiny", model_folder)
 
 
 def test_a_model_is_not_named_like_an_alias(ledger: Ledger, store: Store, model_folder: Path) -> None:
