@@ -63,7 +63,8 @@ golden: $(VENV)/.dev ## Compare our networks and features with the originals' an
 
 lock: $(VENV)/.dev ## Resolve the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-annotate --no-header --quiet --extra worker --extra faces --extra dashboard --extra stack -o requirements.lock
+		--no-annotate --no-header --quiet --extra worker --extra faces --extra evaluate --extra dashboard --extra stack \
+		-o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --quiet --all-extras -c requirements.lock -o requirements-dev.lock
 

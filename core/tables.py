@@ -113,6 +113,16 @@ class ModelVersion(Base):
     files: Mapped[list[Any]]  # [{"name", "key", "sha256", "size_bytes"}]
     config: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    # Where it comes from; all of it is empty for models that were brought in. Jobs and datasets name models in their
+    # turn, so these two are kept without the database's own checks, which would go in a circle.
+    job_id: Mapped[str | None] = mapped_column(String(40))  # that trained it
+    dataset_version_id: Mapped[str | None] = mapped_column(String(40))
+    parent_id: Mapped[str | None] = mapped_column(
+        ForeignKey("model_versions.id")
+    )  # whose weights it began with
+    # Versions of the code and of libraries, the whole spec, labels and hashes of the above.
+    lineage: Mapped[dict[str, Any] | None]
+    deleted_at: Mapped[datetime | None]  # its files are gone; the row stays for those who name it
 
     @property
     def label(self) -> str:

@@ -6,6 +6,8 @@ import os
 
 from alembic import context
 
+import core.schedule_tables
+import core.training_tables  # noqa: F401 - both enter their tables in the metadata
 from core.database import Database
 from core.tables import Base
 

@@ -1,0 +1,286 @@
+"""What a training, an evaluation or an analysis is asked to do, as checked data.
+
+A wrong value is refused before anything runs.
+
+One class a task. Defaults are the corrected recipes; `core/training_presets.py` has the originals' beside them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from core.specs import DATASET_NAME
+
+ModelReference = Annotated[str, Field(min_length=1, max_length=160)]
+Compat = Literal["original"] | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Optimiser(_Part):
+    """How weights follow gradients."""
+
+    name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0, le=1)
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Of Adam; the first is the momentum of SGD.")
+    eps: float = Field(1e-8, gt=0, le=1)
+    weight_decay: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _betas_are_shares(self) -> Self:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas lie between 0 and 1")
+        return self
+
+
+class Schedule(_Part):
+    """How the learning rate goes over a phase."""
+
+    kind: Literal["constant", "cosine", "exponential", "steps"] = "constant"
+    warmup_steps: int = Field(0, ge=0, description="Over which it rises from 0.")
+    final: float = Field(
+        0.01, ge=0, le=1, description="Of cosine and exponential: the share left at the end."
+    )
+    every_steps: int = Field(10_000, ge=1, description="Of steps: how often it falls.")
+    factor: float = Field(0.95, gt=0, le=1, description="Of steps: what it is multiplied by.")
+
+
+class Loop(_Part):
+    """One phase of a training."""
+
+    epochs: int = Field(20, ge=1, le=100_000)
+    max_steps: int | None = Field(None, ge=1, description="Ends the phase earlier than its epochs would.")
+    batch: int = Field(16, ge=2, le=65_536, description="Samples in a step, over all processes.")
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    clip_norm: float | None = Field(None, gt=0, description="Longest gradient; longer ones are shortened.")
+    patience: int | None = Field(
+        None, ge=1, description="Validations in a row without a better one after which the phase ends early."
+    )
+
+
+class Machine(_Part):
+    """How it is run. Nothing here, but precision and seed, changes what is learnt."""
+
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    processes: int = Field(1, ge=1, le=64, description="On one host; more than one are started by torchrun.")
+    loader_threads: int = Field(4, ge=1, le=64)
+    deterministic: bool = Field(True, description="Only algorithms that give the same bits every time.")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="Between checkpoints, besides one an epoch.")
+    validate_epochs: int = Field(1, ge=1, description="Epochs from one validation to the next.")
+    sample_pictures: int = Field(8, ge=0, le=64, description="Drawn after each validation.")
+    log_steps: int = Field(10, ge=1, description="Steps from one point of the curves to the next.")
+    wall_hours: float | None = Field(
+        None, gt=0, description="Longest run; after it a checkpoint is left and it fails."
+    )
+    memory_gib: float | None = Field(None, gt=0, description="Most memory of all its processes together.")
+
+
+class Augmentation(_Part):
+    """Changes of training samples, drawn anew every time. Each task uses those that make sense for it."""
+
+    flip: bool = Field(True, description="Mirror faces, with their landmarks.")
+    crop: bool = Field(True, description="Another stretch of the voice every time, where there is more.")
+    gain_db: float = Field(0.0, ge=0, le=20, description="Louder or softer by up to this.")
+    noise_db: float | None = Field(None, ge=0, le=80, description="White noise this far below the voice.")
+    time_masks: int = Field(0, ge=0, le=10, description="SpecAugment: stretches of time blanked.")
+    time_mask_share: float = Field(0.1, ge=0, le=0.5, description="Longest of them, as a share of the clip.")
+    band_masks: int = Field(0, ge=0, le=10, description="SpecAugment: runs of frequency bands blanked.")
+    band_mask_share: float = Field(0.1, ge=0, le=0.5)
+    brightness: float = Field(0.0, ge=0, le=0.5, description="Of faces, up or down by up to this share.")
+
+
+class Pairing(_Part):
+    """Which voice goes with which face of a person."""
+
+    rule: Literal["all_to_all", "one_to_one", "all_to_one"] = "all_to_one"
+    most: int | None = Field(None, ge=1, description="Of all_to_one: voices of one person, at most.")
+    face: Literal["first", "mean", "random"] = "mean"
+
+
+class FaceDecoderTask(_Part):
+    """FaceDecoder: embeddings of faces to landmarks and texture. Needs pictures, landmarks and embeddings."""
+
+    task: Literal["face_decoder"] = "face_decoder"
+    loop: Loop = Loop(epochs=1000, batch=16)
+    face_encoder: ModelReference = Field(
+        "vgg_face", description="For the identity term: a registered face encoder."
+    )
+    landmarks_weight: float = Field(1.0, ge=0)
+    texture_weight: float = Field(100.0, ge=0)
+    identity_weight: float = Field(100.0, ge=0)
+    warp: bool = Field(False, description="Textures in the frame of the mean landmarks, warped when drawn.")
+    sizes: dict[str, int] = Field(default_factory=dict, description="Of the network, where they differ.")
+    augmentation: Augmentation = Augmentation()
+    compat: Compat = None
+
+
+class VEConvTask(_Part):
+    """VE_conv: spectrograms to embeddings of faces. Needs `ve_conv` features and embeddings."""
+
+    task: Literal["ve_conv"] = "ve_conv"
+    loop: Loop = Loop(epochs=100, batch=4, optimiser=Optimiser(betas=(0.5, 0.999), eps=1e-4))
+    face_encoder: ModelReference = "vgg_face"
+    face_decoder: ModelReference = "face_decoder"
+    weights: tuple[float, float, float] | None = Field(
+        None, description="Of the base, encoder and decoder terms; left out: the original script's, rescaled."
+    )
+    pairing: Pairing = Pairing()
+    sizes: dict[str, int | tuple[int, ...]] = Field(default_factory=dict)
+    augmentation: Augmentation = Augmentation()
+    compat: Compat = None
+
+
+class ASTTask(_Part):
+    """AST: first its head alone, then, where asked for, the rest. Needs `ast` features and embeddings."""
+
+    task: Literal["ast"] = "ast"
+    loop: Loop = Field(
+        Loop(epochs=100, batch=8, optimiser=Optimiser(learning_rate=1e-4)), description="Of the head."
+    )
+    fine_tune: Loop | None = Field(None, description="Of the rest, afterwards.")
+    unfreeze: int = Field(
+        -1, ge=-1, description="Tensors that stay frozen in fine-tuning, counted from the first; -1: none."
+    )
+    backbone: ModelReference | None = Field(
+        None, description="A registered AST to start from; else random weights."
+    )
+    face_encoder: ModelReference = "vgg_face"
+    face_decoder: ModelReference = "face_decoder"
+    weights: tuple[float, float, float] | None = None
+    pairing: Pairing = Pairing()
+    sizes: dict[str, int] = Field(default_factory=dict)
+    augmentation: Augmentation = Augmentation()
+    compat: Compat = None
+
+
+class MatchingTask(_Part):
+    """Speech encoder and face encoder that find each other. Needs waveforms and pictures; no labels."""
+
+    task: Literal["matching"] = "matching"
+    loop: Loop = Loop(epochs=100, batch=64, optimiser=Optimiser(learning_rate=1e-4))
+    negatives: int | None = Field(None, ge=1, description="Sampled from the batch; all of it when left out.")
+    mix: Literal["any", "balanced", "same"] = "any"
+    group: str | None = Field(
+        None, max_length=40, description="The attribute that mixes go by, such as gender."
+    )
+    distance_weight: float = Field(0.0, ge=0)
+    features: Literal["raw", "pretrained"] = Field(
+        "raw",
+        description="Waveforms and pictures, or the default model's voice encoder and a face encoder below.",
+    )
+    clip_seconds: float = Field(6.0, ge=0.5, le=60)
+    sizes: dict[str, int | str] = Field(default_factory=dict, description="Of the speech encoder.")
+    face_sizes: dict[str, int] = Field(default_factory=dict)
+    augmentation: Augmentation = Augmentation()
+
+
+class GanTask(_Part):
+    """Conditional GAN on a frozen voice encoder. Needs waveforms and pictures."""
+
+    task: Literal["gan"] = "gan"
+    loop: Loop = Loop(epochs=200, batch=64, optimiser=Optimiser(name="rmsprop", learning_rate=1e-4))
+    voice_encoder: ModelReference = Field(
+        "matching-voice", description="Frozen; its embeddings are the condition."
+    )
+    face_encoder: ModelReference | None = Field(
+        None, description="Whose trunk the discriminator starts from."
+    )
+    objective: Literal["relativistic", "relativistic_average", "standard", "hinge"] = "relativistic"
+    identity_weight: float = Field(1.0, ge=0)
+    r1_weight: float = Field(10.0, ge=0)
+    condition: Literal["voice", "noise"] = "voice"
+    average: float | None = Field(
+        0.999, gt=0, lt=1, description="Of the generator's moving average; it draws all samples."
+    )
+    discriminator_steps: int = Field(1, ge=1, le=10)
+    sizes: dict[str, int | str] = Field(default_factory=dict, description="Of the generator.")
+    discriminator_sizes: dict[str, int] = Field(default_factory=dict)
+    augmentation: Augmentation = Augmentation()
+
+
+class DefaultModelTask(_Part):
+    """The default model: a pretrained voice encoder, a head, and a morphable face. Needs waveforms and pictures."""
+
+    task: Literal["default"] = "default"
+    loop: Loop = Loop(epochs=20, batch=64)
+    augmentation: Augmentation = Augmentation()
+
+
+Task = Annotated[
+    FaceDecoderTask | VEConvTask | ASTTask | MatchingTask | GanTask | DefaultModelTask,
+    Field(discriminator="task"),
+]
+
+
+class Gate(_Part):
+    """What a new version must not be worse in than the one it would replace, by more than its interval."""
+
+    metric: str = Field("matching.voice_to_face.2", max_length=120)
+    alias: str = Field("production", max_length=80)
+
+
+class AfterTraining(_Part):
+    """What becomes of the trained model. It is always registered."""
+
+    evaluate: bool = True
+    split: Literal["validation", "test"] = "test"
+    gate: Gate | None = Gate()
+    promote: bool = Field(False, description="Move the gate's alias once the gate is passed.")
+
+
+class TrainSpec(_Part):
+    """Train a model on a dataset version, and register it."""
+
+    kind: Literal["train"] = "train"
+    model: str = Field(
+        pattern=DATASET_NAME, max_length=60, description="Its name; the version follows by itself."
+    )
+    dataset: str = Field(min_length=1, max_length=160, description="A dataset, or dataset@version.")
+    recipe: Task
+    machine: Machine = Machine()
+    parent: ModelReference | None = Field(None, description="A version of the same networks to start from.")
+    after: AfterTraining = AfterTraining()
+
+
+class EvaluateSpec(_Part):
+    """Measure a model on a part of a dataset version."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    model: ModelReference
+    partner: ModelReference | None = Field(
+        None, description="The face encoder that a voice encoder was trained with, to measure the two alone."
+    )
+    dataset: str = Field(min_length=1, max_length=160)
+    split: Literal["train", "validation", "test"] = "test"
+    most_people: int | None = Field(None, ge=2, description="The first so many, for a quick look.")
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+
+Analysis = Literal["same_noise", "same_voice", "voice_path", "noise_path", "sensitivity", "correlation"]
+ANALYSES: tuple[Analysis, ...] = (
+    "same_noise",
+    "same_voice",
+    "voice_path",
+    "noise_path",
+    "sensitivity",
+    "correlation",
+)
+
+
+class AnalyseSpec(_Part):
+    """Show what a model makes of the voice and what of the noise."""
+
+    kind: Literal["analyse"] = "analyse"
+    model: ModelReference
+    dataset: str = Field(min_length=1, max_length=160)
+    split: Literal["train", "validation", "test"] = "test"
+    analyses: tuple[Analysis, ...] = Field(ANALYSES, min_length=1)
+    voices: int = Field(8, ge=2, le=200)
+    noises: int = Field(8, ge=2, le=64)
+    seed: int = Field(0, ge=0, le=2**31 - 1)
