@@ -162,7 +162,7 @@ class Task(ABC):
         """Called once, when networks are on the device and before a checkpoint is loaded."""
         self.world = world
 
-    def begin_phase(self, phase: str) -> None:
+    def begin_phase(self, phase: str) -> None:  # noqa: B027 - most tasks have nothing to do here
         """Called before a phase, also on resuming in the middle of it: says which parameters are trained."""
 
     @abstractmethod
