@@ -72,7 +72,8 @@ class Player:
         name: of its part of checkpoints and curves.
         network: whose parameters with `requires_grad` are trained.
         average: decay of the exponential moving average that is kept of it; None keeps none.
-        updates: how often it is updated in a step, on as many different batches.
+        updates: how often it is updated in a step, on as many different batches. A step then takes as many batches
+            as the busiest player; the others take the last ones of them.
     """
 
     name: str
@@ -145,13 +146,14 @@ class Task(ABC):
         frozen: networks that are only used; the engine moves them to the device.
         separable: whether the loss of a batch is the mean of those of its halves. Out of memory, the engine halves
             what is computed at once; where losses are separable it adds gradients up, and nothing else changes.
-        best_by: the validation metric that decides which checkpoint is the best; smaller is better.
+        best_by: the validation metric that decides which checkpoint is the best; smaller is better. None: the last
+            one is as good as any, and no phase ends early.
     """
 
     players: tuple[Player, ...]
     frozen: tuple[nn.Module, ...] = ()
     separable: bool = True
-    best_by: str = "total"
+    best_by: str | None = "total"
 
     @abstractmethod
     def sources(self, phase: str, epoch: int) -> tuple[Source, Source | None]:
@@ -163,7 +165,10 @@ class Task(ABC):
         self.world = world
 
     def begin_phase(self, phase: str) -> None:  # noqa: B027 - most tasks have nothing to do here
-        """Called before a phase, also on resuming in the middle of it: says which parameters are trained."""
+        """Called before a phase, also on resuming in the middle of it: says which parameters are trained.
+
+        Chance is drawn from torch's own generators here, which the engine has seeded.
+        """
 
     @abstractmethod
     def loss(self, player: str, batch: Batch, random: torch.Generator) -> Terms:
@@ -176,7 +181,10 @@ class Task(ABC):
     @abstractmethod
     def validate(self, batch: Batch, random: torch.Generator) -> Mapping[str, float]:
         """Means over a validation batch, without gradients, networks (averages where there are) in evaluation mode.
-        The engine weighs them by the size of the batch. Holds `best_by`."""
+        The engine weighs them by the size of the batch, which may be 1 at the end. Holds `best_by`.
+
+        Batches are the same however many processes share them, each process taking some: nothing may be gathered here.
+        """
 
     def panels(self, batch: Batch, random: torch.Generator) -> Sequence[Panel]:
         """Pictures for the first samples of the validation; none for tasks that draw nothing."""

@@ -1,0 +1,43 @@
+"""Why a training cannot go on, and what an exception of torch or of the system means for it."""
+
+from __future__ import annotations
+
+import errno
+
+import torch
+
+from worker.ml.errors import MediaError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+class TrainingFailed(MediaError):
+    """The training cannot go on as it is.
+
+    Codes: `not_finite`, `out_of_memory`, `disk_full`, `checkpoint_mismatch`, `invalid_recipe`.
+    """
+
+
+class Stopped(Exception):
+    """The training was asked to stop and has left a checkpoint.
+
+    Attributes:
+        step: at which it goes on.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped at step {step}")
+        self.step = step
+
+
+def is_out_of_memory(failure: BaseException) -> bool:
+    """Whether there was too little memory, on a GPU or beside the processor."""
+    if isinstance(failure, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(failure, RuntimeError) and any(sign in str(failure) for sign in _OUT_OF_MEMORY)
+
+
+def is_disk_full(failure: BaseException) -> bool:
+    """Whether a file could not be written for want of room or because of a quota."""
+    return isinstance(failure, OSError) and failure.errno in _FULL

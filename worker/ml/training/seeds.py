@@ -1,0 +1,68 @@
+"""Where all chance of a training comes from: pure functions of the seed and of the place in the training.
+
+Nothing is carried from one step to the next. What a step draws is the same whether the steps before it ran in this
+process or in one that was killed, and however many threads read the samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+# What the numbers are for, so that no two uses share a stream. Never renumber: checkpoints rely on it.
+_WEIGHTS, _ORDER, _SAMPLE, _STEP, _DRAW, _VALIDATION_SAMPLE, _VALIDATION, _PANELS = range(8)
+
+
+def _sequence(*words: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(words)
+
+
+def _number(*words: int) -> int:
+    return int(_sequence(*words).generate_state(1, np.uint64)[0]) >> 1  # torch takes signed numbers as well
+
+
+def seed_weights(seed: int, phase: int = -1) -> None:
+    """Seeds torch before networks are made, and before each phase begins."""
+    torch.manual_seed(_number(seed, _WEIGHTS, phase + 1))
+
+
+def order_of_epoch(seed: int, phase: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    """Which sample comes when in an epoch: a permutation of `count` numbers."""
+    return np.random.Generator(np.random.PCG64(_sequence(seed, _ORDER, phase, epoch))).permutation(count)
+
+
+def of_sample(seed: int, phase: int, epoch: int, number: int) -> np.random.Generator:
+    """For a training sample in one epoch. The same however many processes share the work."""
+    return np.random.Generator(np.random.PCG64(_sequence(seed, _SAMPLE, phase, epoch, number)))
+
+
+def of_validation_sample(seed: int, number: int) -> np.random.Generator:
+    """For a sample of the validation: the same every time, so that validations can be compared."""
+    return np.random.Generator(np.random.PCG64(_sequence(seed, _VALIDATION_SAMPLE, number)))
+
+
+def enter_update(seed: int, step: int, player: int, update: int, part: int, rank: int) -> torch.Generator:
+    """Seeds torch's own generators, from which dropout draws, and gives a task's generator on the CPU.
+
+    Args:
+        step: over all phases.
+        player, update: which network, and its which update in this step.
+        part: of the batch, where memory does not hold the whole.
+        rank: of the process; each has its own share of the batch.
+    """
+    place = (step, player, update, part, rank)
+    torch.manual_seed(_number(seed, _STEP, *place))
+    return torch.Generator().manual_seed(_number(seed, _DRAW, *place))
+
+
+def enter_validation(seed: int, batch: int) -> torch.Generator:
+    """The same as `enter_update` for a batch of the validation; the same in every epoch."""
+    torch.manual_seed(_number(seed, _VALIDATION, batch, 0))
+    return torch.Generator().manual_seed(_number(seed, _VALIDATION, batch, 1))
+
+
+def enter_panels(seed: int) -> torch.Generator:
+    """The same for pictures: a face changes from one epoch to the next because the network did."""
+    torch.manual_seed(_number(seed, _PANELS, 0))
+    return torch.Generator().manual_seed(_number(seed, _PANELS, 1))
