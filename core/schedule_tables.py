@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.tables import Base, BigId
+from core.schedule_states import RunState
+from core.tables import Base, BigId, state_column
 
 
 class Collection(Base):
@@ -35,13 +36,50 @@ class CollectionFile(Base):
     added_at: Mapped[datetime]
 
 
+class CollectionPerson(Base):
+    """Who is who in a collection, and in which part of the split: settled when somebody is first seen, for good.
+
+    Whatever is prepared of the collection later, and however, nobody changes sides.
+    """
+
+    __tablename__ = "collection_people"
+    __table_args__ = (
+        UniqueConstraint("collection_id", "name"),
+        UniqueConstraint("collection_id", "identity"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    collection_id: Mapped[str] = mapped_column(ForeignKey("collections.id"))
+    name: Mapped[str] = mapped_column(Text)
+    identity: Mapped[str] = mapped_column(String(80))
+    split: Mapped[str] = mapped_column(String(16))
+
+
+class CollectionPlan(Base):
+    """The newest plan of a collection for each way to prepare it; the next one grows from it."""
+
+    __tablename__ = "collection_plans"
+
+    collection_id: Mapped[str] = mapped_column(ForeignKey("collections.id"), primary_key=True)
+    way_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)  # of layout, options and recipe
+    plan_sha256: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime]
+
+
 class Schedule(Base):
     """Something to be done again and again: by the clock, or when enough new pairs have arrived."""
 
     __tablename__ = "schedules"
     __table_args__ = (
         Index("ix_schedules_next_fire_at", "next_fire_at"),
-        UniqueConstraint("name"),
+        # A removed schedule stays for its runs, and its name is free again.
+        Index(
+            "uq_schedules_name",
+            "name",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -73,9 +111,10 @@ class ScheduleRun(Base):
     schedule_id: Mapped[str] = mapped_column(ForeignKey("schedules.id"))
     fire_time: Mapped[datetime]
     why: Mapped[str] = mapped_column(String(16))  # cron, pairs or by_hand
-    state: Mapped[str] = mapped_column(String(16))  # core.schedule_states.RunState
+    state: Mapped[RunState] = mapped_column(state_column(RunState))
     prepare_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     train_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    pairs: Mapped[int]  # people with both sides in the collection when it fired
     result: Mapped[dict[str, Any]]
     reason: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime]

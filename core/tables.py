@@ -28,7 +28,7 @@ from core.states import AttemptState, ItemState, JobState
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _state(kind: type[enum.Enum]) -> Enum:
+def state_column(kind: type[enum.Enum]) -> Enum:
     return Enum(
         kind,
         native_enum=False,
@@ -162,7 +162,7 @@ class Job(Base):
     priority: Mapped[int] = mapped_column(default=0)
     model_version_id: Mapped[str | None] = mapped_column(ForeignKey("model_versions.id"))
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
-    state: Mapped[JobState] = mapped_column(_state(JobState))
+    state: Mapped[JobState] = mapped_column(state_column(JobState))
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_message: Mapped[str | None] = mapped_column(Text)
     token: Mapped[int] = mapped_column(default=0)  # the last fencing token handed out
@@ -222,7 +222,7 @@ class Item(Base):
     recording_sha256: Mapped[str | None] = mapped_column(ForeignKey("recordings.sha256"))
     # Items of a later stage wait until every item of the earlier ones has come to its end.
     stage: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    state: Mapped[ItemState] = mapped_column(_state(ItemState))
+    state: Mapped[ItemState] = mapped_column(state_column(ItemState))
     attempts: Mapped[int] = mapped_column(default=0)
     lost: Mapped[int] = mapped_column(default=0)  # attempts whose worker died
     attempt_id: Mapped[str | None] = mapped_column(String(40))
@@ -252,7 +252,7 @@ class Attempt(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     token: Mapped[int]
     worker_id: Mapped[str] = mapped_column(ForeignKey("workers.id"))
-    state: Mapped[AttemptState] = mapped_column(_state(AttemptState))
+    state: Mapped[AttemptState] = mapped_column(state_column(AttemptState))
     items: Mapped[int]
     progress: Mapped[int] = mapped_column(
         default=0
@@ -328,6 +328,8 @@ class DatasetShard(Base):
     kept: Mapped[int]
     rejected: Mapped[int]
     attempt_id: Mapped[str] = mapped_column(ForeignKey("attempts.id"))
+    # Of everything its bytes depend on, so that it need not be made twice; none for those made before this was noted.
+    inputs_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     created_at: Mapped[datetime]
 
 

@@ -147,9 +147,16 @@ def upgrade() -> None:
         sa.Column("removed_at", core.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_schedules_owner_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
-        sa.UniqueConstraint("name", name=op.f("uq_schedules_name")),
     )
     op.create_index("ix_schedules_next_fire_at", "schedules", ["next_fire_at"])
+    op.create_index(
+        "uq_schedules_name",
+        "schedules",
+        ["name"],
+        unique=True,
+        sqlite_where=sa.text("removed_at IS NULL"),
+        postgresql_where=sa.text("removed_at IS NULL"),
+    )
 
     op.create_table(
         "training_progress",
@@ -185,6 +192,35 @@ def upgrade() -> None:
         sa.UniqueConstraint("collection_id", "path", name=op.f("uq_collection_files_collection_id_path")),
     )
     op.create_table(
+        "collection_people",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("collection_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("identity", sa.String(length=80), nullable=False),
+        sa.Column("split", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["collection_id"], ["collections.id"], name=op.f("fk_collection_people_collection_id_collections")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_collection_people")),
+        sa.UniqueConstraint("collection_id", "name", name=op.f("uq_collection_people_collection_id_name")),
+        sa.UniqueConstraint(
+            "collection_id", "identity", name=op.f("uq_collection_people_collection_id_identity")
+        ),
+    )
+    op.create_table(
+        "collection_plans",
+        sa.Column("collection_id", sa.String(length=40), nullable=False),
+        sa.Column("way_sha256", sa.String(length=64), nullable=False),
+        sa.Column("plan_sha256", sa.String(length=64), nullable=False),
+        sa.Column("made_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["collection_id"], ["collections.id"], name=op.f("fk_collection_plans_collection_id_collections")
+        ),
+        sa.PrimaryKeyConstraint("collection_id", "way_sha256", name=op.f("pk_collection_plans")),
+    )
+    op.create_table(
         "job_files",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -212,9 +248,10 @@ def upgrade() -> None:
         sa.Column("schedule_id", sa.String(length=40), nullable=False),
         sa.Column("fire_time", core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("why", sa.String(length=16), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=24), nullable=False),
         sa.Column("prepare_job_id", sa.String(length=40), nullable=True),
         sa.Column("train_job_id", sa.String(length=40), nullable=True),
+        sa.Column("pairs", sa.Integer(), nullable=False),
         sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
@@ -259,8 +296,15 @@ def upgrade() -> None:
             batch.f("fk_model_versions_parent_id_model_versions"), "model_versions", ["parent_id"], ["id"]
         )
 
+    with op.batch_alter_table("dataset_shards") as batch:
+        batch.add_column(sa.Column("inputs_sha256", sa.String(length=64), nullable=True))
+        batch.create_index("ix_dataset_shards_inputs_sha256", ["inputs_sha256"])
+
 
 def downgrade() -> None:
+    with op.batch_alter_table("dataset_shards") as batch:
+        batch.drop_index("ix_dataset_shards_inputs_sha256")
+        batch.drop_column("inputs_sha256")
     with op.batch_alter_table("model_versions") as batch:
         batch.drop_constraint(batch.f("fk_model_versions_parent_id_model_versions"), type_="foreignkey")
         batch.drop_column("deleted_at")
@@ -274,8 +318,11 @@ def downgrade() -> None:
     op.drop_table("webhook_deliveries")
     op.drop_table("schedule_runs")
     op.drop_table("job_files")
+    op.drop_table("collection_plans")
+    op.drop_table("collection_people")
     op.drop_table("collection_files")
     op.drop_table("training_progress")
+    op.drop_index("uq_schedules_name", table_name="schedules")
     op.drop_index("ix_schedules_next_fire_at", table_name="schedules")
 
     op.drop_table("schedules")
