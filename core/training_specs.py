@@ -15,6 +15,11 @@ from core.specs import DATASET_NAME
 
 ModelReference = Annotated[str, Field(min_length=1, max_length=160)]
 Compat = Literal["original"] | None
+Size = bool | int | float | str | tuple[bool, ...] | tuple[int, ...]
+Sizes = dict[str, Size]
+TermWeights = tuple[
+    Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]
+]
 
 
 class _Part(BaseModel):
@@ -100,7 +105,31 @@ class Pairing(_Part):
 
     rule: Literal["all_to_all", "one_to_one", "all_to_one"] = "all_to_one"
     most: int | None = Field(None, ge=1, description="Of all_to_one: voices of one person, at most.")
-    face: Literal["first", "mean", "random"] = "mean"
+    face: Literal["first", "mean", "random"] = Field("mean", description="Of all_to_one.")
+
+    @model_validator(mode="after")
+    def _most_belongs_to_all_to_one(self) -> Self:
+        if self.most is not None and self.rule != "all_to_one":
+            raise ValueError(f"most is for the rule all_to_one alone, and the rule is {self.rule}")
+        return self
+
+
+def _sizes_without(sizes: dict[str, Size], name: str, instead: str) -> None:
+    if name in sizes:
+        raise ValueError(f"sizes cannot hold {name}: it is {instead}")
+
+
+def _voice_terms_teach(weights: tuple[float, float, float] | None) -> None:
+    if weights is not None and not any(weights):
+        raise ValueError("with all three weights at 0 nothing would be learnt")
+
+
+def _pairing_of_the_original(pairing: Pairing, compat: Compat) -> None:
+    if compat == "original" and pairing.face != "first":
+        raise ValueError("the original pairs voices with the first face; set pairing.face to first")
+
+
+_BACKBONE_SIZES = {"width", "depth", "heads", "mlp_width", "patch_size", "stride", "frames", "mel_bands"}
 
 
 class FaceDecoderTask(_Part):
@@ -108,16 +137,33 @@ class FaceDecoderTask(_Part):
 
     task: Literal["face_decoder"] = "face_decoder"
     loop: Loop = Loop(epochs=1000, batch=16)
-    face_encoder: ModelReference = Field(
-        "vgg_face", description="For the identity term: a registered face encoder."
+    face_encoder: ModelReference | None = Field(
+        "vgg_face",
+        description="The face encoder that made the embeddings, for the identity term and for mirrored faces.",
     )
     landmarks_weight: float = Field(1.0, ge=0)
     texture_weight: float = Field(100.0, ge=0)
     identity_weight: float = Field(100.0, ge=0)
     warp: bool = Field(False, description="Textures in the frame of the mean landmarks, warped when drawn.")
-    sizes: dict[str, int] = Field(default_factory=dict, description="Of the network, where they differ.")
+    sizes: Sizes = Field(default_factory=dict, description="Of the network, where they differ from its own.")
     augmentation: Augmentation = Augmentation()
     compat: Compat = None
+
+    @model_validator(mode="after")
+    def _terms_can_be_computed(self) -> Self:
+        if self.landmarks_weight == self.texture_weight == self.identity_weight == 0:
+            raise ValueError("with all three weights at 0 nothing would be learnt")
+        if self.face_encoder is None and self.identity_weight > 0:
+            raise ValueError("the identity term needs a face_encoder; name one, or set identity_weight to 0")
+        if self.face_encoder is None and self.augmentation.flip:
+            raise ValueError(
+                "mirrored faces need embeddings of their own, so a face_encoder; "
+                "name one, or set augmentation.flip to false"
+            )
+        if self.compat == "original" and self.warp:
+            raise ValueError("the original has no warp; leave out warp or compat")
+        _sizes_without(self.sizes, "warp", "recipe.warp")
+        return self
 
 
 class VEConvTask(_Part):
@@ -127,13 +173,19 @@ class VEConvTask(_Part):
     loop: Loop = Loop(epochs=100, batch=4, optimiser=Optimiser(betas=(0.5, 0.999), eps=1e-4))
     face_encoder: ModelReference = "vgg_face"
     face_decoder: ModelReference = "face_decoder"
-    weights: tuple[float, float, float] | None = Field(
+    weights: TermWeights | None = Field(
         None, description="Of the base, encoder and decoder terms; left out: the original script's, rescaled."
     )
     pairing: Pairing = Pairing()
-    sizes: dict[str, int | tuple[int, ...]] = Field(default_factory=dict)
+    sizes: Sizes = Field(default_factory=dict, description="Of the network, where they differ from its own.")
     augmentation: Augmentation = Augmentation()
     compat: Compat = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _voice_terms_teach(self.weights)
+        _pairing_of_the_original(self.pairing, self.compat)
+        return self
 
 
 class ASTTask(_Part):
@@ -152,11 +204,21 @@ class ASTTask(_Part):
     )
     face_encoder: ModelReference = "vgg_face"
     face_decoder: ModelReference = "face_decoder"
-    weights: tuple[float, float, float] | None = None
+    weights: TermWeights | None = None
     pairing: Pairing = Pairing()
-    sizes: dict[str, int] = Field(default_factory=dict)
+    sizes: Sizes = Field(default_factory=dict, description="Of the network, where they differ from its own.")
     augmentation: Augmentation = Augmentation()
     compat: Compat = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _voice_terms_teach(self.weights)
+        _pairing_of_the_original(self.pairing, self.compat)
+        if self.unfreeze != -1 and self.fine_tune is None:
+            raise ValueError("unfreeze says what fine-tuning leaves alone, so it needs fine_tune")
+        if self.backbone is not None and self.sizes.keys() & _BACKBONE_SIZES:
+            raise ValueError("the transformer has the backbone's sizes; leave out backbone or those sizes")
+        return self
 
 
 class MatchingTask(_Part):
@@ -172,12 +234,50 @@ class MatchingTask(_Part):
     distance_weight: float = Field(0.0, ge=0)
     features: Literal["raw", "pretrained"] = Field(
         "raw",
-        description="Waveforms and pictures, or the default model's voice encoder and a face encoder below.",
+        description="raw: both encoders learn from waveforms and pictures. pretrained: only heads are learnt, on what "
+        "voice_encoder and face_encoder make of them.",
+    )
+    voice_encoder: ModelReference | None = Field(
+        None, description="Of pretrained: left out, the voice encoder of the default model."
+    )
+    face_encoder: ModelReference | None = Field(
+        None,
+        description="Of pretrained: left out, faces are learnt from pictures. Of raw: the weights to start from.",
     )
     clip_seconds: float = Field(6.0, ge=0.5, le=60)
-    sizes: dict[str, int | str] = Field(default_factory=dict, description="Of the speech encoder.")
-    face_sizes: dict[str, int] = Field(default_factory=dict)
+    sizes: Sizes = Field(default_factory=dict, description="Of the network, where they differ from its own.")
+    face_sizes: Sizes = Field(default_factory=dict, description="Of the face encoder or its head.")
     augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _negatives_can_be_chosen(self) -> Self:
+        if self.mix != "any" and self.group is None:
+            raise ValueError(
+                f"negatives that are {self.mix} need a group: the name of an attribute, such as gender"
+            )
+        if self.mix == "any" and self.group is not None:
+            raise ValueError("group is used by the mixes balanced and same; set mix, or leave out group")
+        if self.mix == "balanced" and self.negatives is None:
+            raise ValueError("balanced negatives are drawn, so negatives must say how many")
+        if self.negatives is not None and self.negatives >= self.loop.batch:
+            raise ValueError(
+                f"a batch of {self.loop.batch} has {self.loop.batch - 1} negatives; "
+                f"ask for no more of them, or for a larger batch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _encoders_fit_together(self) -> Self:
+        if self.features == "raw" and self.voice_encoder is not None:
+            raise ValueError('voice_encoder is used by features "pretrained" alone')
+        lengths = [sizes.get("embedding_length", 128) for sizes in (self.sizes, self.face_sizes)]
+        if self.features == "raw" and lengths[0] != lengths[1]:
+            raise ValueError(
+                f"voices would have {lengths[0]} numbers and faces {lengths[1]}: "
+                "sizes and face_sizes need the same embedding_length"
+            )
+        _sizes_without(self.sizes, "clip_seconds", "recipe.clip_seconds")
+        return self
 
 
 class GanTask(_Part):
@@ -199,9 +299,23 @@ class GanTask(_Part):
         0.999, gt=0, lt=1, description="Of the generator's moving average; it draws all samples."
     )
     discriminator_steps: int = Field(1, ge=1, le=10)
-    sizes: dict[str, int | str] = Field(default_factory=dict, description="Of the generator.")
-    discriminator_sizes: dict[str, int] = Field(default_factory=dict)
+    sizes: Sizes = Field(default_factory=dict, description="Of the network, where they differ from its own.")
+    discriminator_sizes: Sizes = Field(default_factory=dict, description="Of the discriminator.")
     augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _game_can_be_played(self) -> Self:
+        if self.condition == "noise" and self.identity_weight > 0:
+            raise ValueError("noise has no identity: with condition noise, identity_weight must be 0")
+        if self.face_encoder is not None and self.discriminator_sizes:
+            raise ValueError(
+                "the discriminator starts from the face encoder and has its sizes; "
+                "leave out face_encoder or discriminator_sizes"
+            )
+        for sizes in (self.sizes, self.discriminator_sizes):
+            _sizes_without(sizes, "embedding_length", "the voice encoder's")
+        _sizes_without(self.discriminator_sizes, "image_size", "the generator's")
+        return self
 
 
 class DefaultModelTask(_Part):

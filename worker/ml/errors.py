@@ -61,3 +61,16 @@ class ModelError(MediaError):
     Codes: `model_not_found`, `checkpoint_mismatch`, `models_do_not_fit`, `cannot_draw`, `not_a_face_encoder`,
     `device_not_found`.
     """
+
+
+class RecipeError(MediaError):
+    """What a training is asked to do cannot be done.
+
+    Codes: `invalid_recipe`.
+    """
+
+    def __init__(self, message: str, code: str = "invalid_recipe") -> None:
+        super().__init__(code, message)
+
+    def __reduce__(self) -> tuple[type[RecipeError], tuple[str, str]]:
+        return type(self), (self.message, self.code)
