@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.specs import InferSpec, PrepareSpec
+from core.specs import PROGRAM_KINDS, InferSpec, PrepareSpec
 from core.tables import Attempt, Drawing, Item, Job, Recording
 
 
@@ -24,7 +25,11 @@ class ClaimedItem:
 
 @dataclass(frozen=True)
 class ClaimedStep:
-    """A step of a preparation: a shard (stage 0), or the dataset version made of all of them (stage 1)."""
+    """A step of a preparation or of a training; later stages wait for the earlier ones.
+
+    A preparation has shards (stage 0) and the dataset version made of all of them (stage 1), a training the training
+    itself (stage 0) and what becomes of its model (stage 1). Evaluations and analyses have one step.
+    """
 
     id: int
     name: str
@@ -59,13 +64,37 @@ class PrepareChunk:
     items: tuple[ClaimedStep, ...]
 
 
-Chunk = InferChunk | PrepareChunk
+@dataclass(frozen=True)
+class ProgramChunk:
+    """The next step of a training, or an evaluation, or an analysis: always one item.
+
+    Attributes:
+        kind: of the job: `train`, `evaluate` or `analyse`.
+        owner_id: of the job, in whose name models are moved.
+        spec: as kept with the job, with labels of versions in place of names.
+        lost: how often a worker or a program died of this step since it last left a checkpoint.
+    """
+
+    attempt_id: str
+    job_id: str
+    token: int
+    worker_id: str
+    kind: str
+    owner_id: str
+    spec: dict[str, Any]
+    lost: int
+    items: tuple[ClaimedStep, ...]
+
+
+Chunk = InferChunk | PrepareChunk | ProgramChunk
 
 
 def read_chunk(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> Chunk:
     """The chunk of an attempt that was just made."""
     if job.kind == "prepare":
         return _read_preparation(session, job, attempt, ids)
+    if job.kind in PROGRAM_KINDS:
+        return _read_program(session, job, attempt, ids)
     return _read_inference(session, job, attempt, ids)
 
 
@@ -110,4 +139,19 @@ def _read_preparation(session: Session, job: Job, attempt: Attempt, ids: Sequenc
         dataset=spec.dataset,
         plan_sha256=spec.plan_sha256,
         items=tuple(ClaimedStep(*row) for row in rows),
+    )
+
+
+def _read_program(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> ProgramChunk:
+    items = session.scalars(select(Item).where(Item.id.in_(ids)).order_by(Item.position)).all()
+    return ProgramChunk(
+        attempt_id=attempt.id,
+        job_id=job.id,
+        token=attempt.token,
+        worker_id=attempt.worker_id,
+        kind=job.kind,
+        owner_id=job.owner_id,
+        spec=job.spec,
+        lost=max(item.lost for item in items),
+        items=tuple(ClaimedStep(item.id, item.name, item.position, item.stage) for item in items),
     )

@@ -16,7 +16,7 @@ from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
 from core.registry import input_of, resolve_model
-from core.specs import InferSpec, NewItem, PrepareSpec
+from core.specs import PROGRAM_KINDS, InferSpec, NewItem, PrepareSpec
 from core.states import (
     ITEM_RETRYABLE,
     JOB_CLAIMABLE,
@@ -26,6 +26,7 @@ from core.states import (
     JobState,
 )
 from core.tables import Item, Job, RecordingOwner, Transition
+from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
 _ROWS_AT_ONCE = 1000
 _WORDS = {"voice": "recording", "face": "picture"}
@@ -94,7 +95,7 @@ def job_of_key(session: Session, owner_id: str, idempotency_key: str | None) -> 
 def enter_job(
     session: Session,
     *,
-    spec: InferSpec | PrepareSpec,
+    spec: InferSpec | PrepareSpec | TrainSpec | EvaluateSpec | AnalyseSpec,
     owner_id: str,
     name: str,
     queue: str,
@@ -213,8 +214,8 @@ def retry_job(
         raise Conflict("This job is still at work; retry once it has ended.")
     if job.state not in JOB_RETRYABLE:
         raise Conflict("Everything in this job went well; there is nothing to retry.")
-    if job.kind == "prepare":
-        which, item_ids = "unfinished", None  # a dataset is made of all its parts, or not at all
+    if job.kind == "prepare" or job.kind in PROGRAM_KINDS:
+        which, item_ids = "unfinished", None  # a dataset or a model is made of all its parts, or not at all
     states = {
         "failed": {ItemState.FAILED},
         "cancelled": {ItemState.CANCELLED},

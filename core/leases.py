@@ -8,10 +8,10 @@ database's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.chunks import Chunk, read_chunk
@@ -21,6 +21,7 @@ from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
 from core.processes import host_identity, is_alive
+from core.specs import PROGRAM_KINDS
 from core.states import JOB_CLAIMABLE, AttemptState, ItemState, JobState
 from core.tables import Attempt, Item, Job, User, Worker
 
@@ -34,13 +35,23 @@ _RATE_MEMORY_SECONDS = 20.0
 
 
 def claim_chunk(
-    session: Session, worker_id: str, queue: str, *, size: int, lease_seconds: float
+    session: Session,
+    worker_id: str,
+    queue: str,
+    *,
+    size: int,
+    lease_seconds: float,
+    kinds: Collection[str] | None = None,
 ) -> Chunk | None:
-    """Claims the best waiting work of a queue: priority first, then round owners in turn, then the oldest job."""
+    """Claims the best waiting work of a queue: priority first, then round owners in turn, then the oldest job.
+
+    Args:
+        kinds: of jobs that the worker can take now; all of them when left out.
+    """
     waiting = (
         select(Job.id)
         .join(User, User.id == Job.owner_id)
-        .where(Job.state.in_(JOB_CLAIMABLE), Job.finished_at.is_(None), Job.pending > 0, Job.queue == queue)
+        .where(_waits(queue, kinds))
         .order_by(
             Job.priority.desc(),
             case((User.served_at.is_(None), 0), else_=1),
@@ -58,6 +69,16 @@ def claim_chunk(
     return None
 
 
+def is_work_waiting(session: Session, queue: str, kinds: Collection[str] | None = None) -> bool:
+    """Whether a claim is worth its write transaction."""
+    return session.scalar(select(Job.id).where(_waits(queue, kinds)).limit(1)) is not None
+
+
+def _waits(queue: str, kinds: Collection[str] | None) -> ColumnElement[bool]:
+    waits = and_(Job.state.in_(JOB_CLAIMABLE), Job.finished_at.is_(None), Job.pending > 0, Job.queue == queue)
+    return waits if kinds is None else and_(waits, Job.kind.in_(kinds))
+
+
 def _claim_from(
     session: Session, job: Job, worker_id: str, *, size: int, lease_seconds: float
 ) -> Chunk | None:
@@ -70,7 +91,9 @@ def _claim_from(
     ).one()
     if stage > 0 and _is_at_work_before(session, job, stage):
         return None
-    if job.kind != "infer":
+    if job.kind in PROGRAM_KINDS:
+        size = 1
+    elif job.kind != "infer":
         size = min(size, _LARGE_ITEMS_AT_ONCE)
     limit = size if lost == 0 else min(size, _COMPANY_AFTER_LOSS) if lost == 1 else 1
     ids = session.scalars(
@@ -171,7 +194,10 @@ def count_progress(job: Job, attempt: Attempt, finished: int, at: datetime) -> N
 
 
 def attempts_to_stop(session: Session, attempt_ids: Sequence[str]) -> set[str]:
-    """Those of a worker's attempts that it should let go of: cancelled, or no longer its own."""
+    """Those of a worker's attempts that it should let go of: cancelled, or no longer its own.
+
+    Programs run for hours, so pausing their jobs does not wait for their end: they leave a checkpoint.
+    """
     going_on = session.scalars(
         select(Attempt.id)
         .join(Job, Job.id == Attempt.job_id)
@@ -179,6 +205,7 @@ def attempts_to_stop(session: Session, attempt_ids: Sequence[str]) -> set[str]:
             Attempt.id.in_(attempt_ids),
             Attempt.state == AttemptState.ACTIVE,
             Job.state != JobState.CANCELLING,
+            or_(Job.state != JobState.PAUSED, Job.kind.not_in(PROGRAM_KINDS)),
         )
     )
     return set(attempt_ids) - set(going_on)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, literal, select, updat
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
+from core.specs import PROGRAM_KINDS
 from core.states import ITEM_FINAL, ITEM_MOVES, JOB_FINAL, JOB_MOVES, ItemState, JobState
 from core.tables import Item, Job, Transition
 
@@ -133,6 +134,14 @@ def settle_job(session: Session, job: Job, *, actor: str, at: datetime) -> bool:
         move_job(session, job, JobState.CANCELLED, actor=actor, at=at)
         return True
     move_job(session, job, JobState.FINALIZING, actor=actor, at=at)
+    if job.kind in PROGRAM_KINDS and job.failed:
+        # Half a training is none.
+        failed = select(Item.error_code, Item.error_message).where(
+            Item.job_id == job.id, Item.state == ItemState.FAILED
+        )
+        job.error_code, job.error_message = session.execute(failed.order_by(Item.position).limit(1)).one()
+        move_job(session, job, JobState.FAILED, actor=actor, at=at, reason=job.error_code)
+        return True
     whole = not (job.failed or job.cancelled)
     move_job(
         session, job, JobState.COMPLETED if whole else JobState.COMPLETED_WITH_ERRORS, actor=actor, at=at

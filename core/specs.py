@@ -27,6 +27,9 @@ class InferSpec(BaseModel):
         return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
 
 
+# Jobs whose items are carried out by programs of their own, one at a time in a worker.
+PROGRAM_KINDS = ("train", "evaluate", "analyse")
+
 DATASET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 

@@ -200,5 +200,9 @@ def _summary(counts: Line, shards: Sequence[Line], files: dict[str, bytes]) -> L
     """What lists of datasets show."""
     size = sum(shard["size_bytes"] for shard in shards) + sum(map(len, files.values()))
     names = ("entries", "people", "seconds_of_speech", "by_split", "rejects")
-    rejected = sum(counts["rejects"].values())
-    return {**{name: counts[name] for name in names}, "rejected": rejected, "size_bytes": size}
+    more = {
+        "rejected": sum(counts["rejects"].values()),
+        "size_bytes": size,
+        "features": sorted(_features(shards)),
+    }
+    return {**{name: counts[name] for name in names}, **more}

@@ -20,7 +20,7 @@ import numpy as np
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.chunks import ClaimedItem, InferChunk, PrepareChunk
+from core.chunks import ClaimedItem, InferChunk, PrepareChunk, ProgramChunk
 from core.config import Settings
 from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
@@ -150,9 +150,11 @@ class Runner:
                     self._settings.queue,
                     size=self._settings.chunk_items,
                     lease_seconds=self._settings.lease_seconds,
+                    kinds=("infer", "prepare"),
                 )
             if chunk is None:
                 return
+            assert not isinstance(chunk, ProgramChunk)
             self._pulse.hold(chunk.attempt_id)
             log.info("claimed", job=chunk.job_id, token=chunk.token, items=len(chunk.items))
             if isinstance(chunk, PrepareChunk):

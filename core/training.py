@@ -1,0 +1,205 @@
+"""Jobs that train, evaluate and analyse: made here, and made again.
+
+What comes of them is written by `core/program_results.py`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from core.database import now
+from core.errors import Conflict, InvalidRequest, NotFound
+from core.jobs import enter_items, enter_job, job_of_key, queue_job
+from core.registry import resolve_model
+from core.specs import PROGRAM_KINDS
+from core.states import ItemState
+from core.tables import Job, User
+from core.training_requests import check_spec
+from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+
+TRAINING, MODEL = 0, 1  # stages of a train job
+_TOLD = 5
+_STEPS = {
+    "train": (("training", "the training of {model}"), ("model", "the model {model}")),
+    "evaluate": (("evaluation", "{model} on {dataset}"),),
+    "analyse": (("analysis", "{model} on {dataset}"),),
+}
+
+
+def create_train_job(
+    session: Session,
+    *,
+    owner_id: str,
+    spec: TrainSpec,
+    queue: str = "gpu",
+    priority: int = 0,
+    name: str = "",
+    idempotency_key: str | None = None,
+) -> Job:
+    """Writes a job that trains a model, registers it, and does what `spec.after` says.
+
+    Raises:
+        InvalidRequest: what it names is not here or does not fit; every reason is told.
+    """
+    return create_program_job(
+        session,
+        owner_id=owner_id,
+        spec=spec,
+        queue=queue,
+        priority=priority,
+        name=name,
+        idempotency_key=idempotency_key,
+    )
+
+
+def create_evaluate_job(
+    session: Session,
+    *,
+    owner_id: str,
+    spec: EvaluateSpec,
+    queue: str = "gpu",
+    priority: int = 0,
+    name: str = "",
+    idempotency_key: str | None = None,
+) -> Job:
+    """Writes a job that measures a model on a part of a dataset version. Raises as `create_train_job`."""
+    return create_program_job(
+        session,
+        owner_id=owner_id,
+        spec=spec,
+        queue=queue,
+        priority=priority,
+        name=name,
+        idempotency_key=idempotency_key,
+    )
+
+
+def create_analyse_job(
+    session: Session,
+    *,
+    owner_id: str,
+    spec: AnalyseSpec,
+    queue: str = "gpu",
+    priority: int = 0,
+    name: str = "",
+    idempotency_key: str | None = None,
+) -> Job:
+    """Writes a job that shows what a model makes of voice and noise. Raises as `create_train_job`."""
+    return create_program_job(
+        session,
+        owner_id=owner_id,
+        spec=spec,
+        queue=queue,
+        priority=priority,
+        name=name,
+        idempotency_key=idempotency_key,
+    )
+
+
+def run_again(session: Session, job_id: str, *, owner_id: str, idempotency_key: str | None = None) -> Job:
+    """Makes a new job of the same spec, with the same versions of everything, which begins from scratch.
+
+    Raises:
+        NotFound: there is no such job.
+        Conflict: it is of a kind that is not run again.
+        InvalidRequest: what it names is no longer here.
+    """
+    job = session.get(Job, job_id)
+    if job is None:
+        raise NotFound(f"There is no job {job_id}.")
+    if job.kind not in PROGRAM_KINDS:
+        raise Conflict(
+            "Only trainings, evaluations and analyses are run again; retry what failed, or submit anew."
+        )
+    spec: TrainSpec | EvaluateSpec | AnalyseSpec
+    if job.kind == "train":
+        spec = TrainSpec.model_validate(job.spec)
+    elif job.kind == "evaluate":
+        spec = EvaluateSpec.model_validate(job.spec)
+    else:
+        spec = AnalyseSpec.model_validate(job.spec)
+    return create_program_job(
+        session,
+        owner_id=owner_id,
+        spec=spec,
+        queue=job.queue,
+        priority=min(job.priority, 0),
+        name=job.name,
+        idempotency_key=idempotency_key,
+    )
+
+
+def create_program_job(
+    session: Session,
+    *,
+    owner_id: str,
+    spec: TrainSpec | EvaluateSpec | AnalyseSpec,
+    queue: str = "gpu",
+    priority: int = 0,
+    name: str = "",
+    idempotency_key: str | None = None,
+) -> Job:
+    """A job of whichever kind the spec is of. Raises as `create_train_job`."""
+    earlier = job_of_key(session, owner_id, idempotency_key)
+    if earlier is not None:
+        return earlier
+    pinned, problems = check_spec(session, _owner(session, owner_id), spec)
+    if problems:
+        told = [f"{problem.field}: {problem.message}" for problem in problems[:_TOLD]]
+        raise InvalidRequest(" ".join(told))
+    return _enter(
+        session,
+        pinned,
+        owner_id=owner_id,
+        queue=queue,
+        priority=priority,
+        name=name,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _owner(session: Session, owner_id: str) -> User:
+    owner = session.get(User, owner_id)
+    if owner is None:
+        raise InvalidRequest(f"There is no user {owner_id}.")
+    return owner
+
+
+def _enter(
+    session: Session,
+    spec: TrainSpec | EvaluateSpec | AnalyseSpec,
+    *,
+    owner_id: str,
+    queue: str,
+    priority: int,
+    name: str,
+    idempotency_key: str | None,
+) -> Job:
+    at = now(session)
+    model = None if isinstance(spec, TrainSpec) else resolve_model(session, spec.model).id
+    steps = _STEPS[spec.kind]
+    job = enter_job(
+        session,
+        spec=spec,
+        owner_id=owner_id,
+        name=name or f"{spec.kind} {spec.model}",
+        queue=queue,
+        priority=priority,
+        model_version_id=model,
+        idempotency_key=idempotency_key,
+        at=at,
+    )
+    rows: list[dict[str, object]] = [
+        {
+            "position": stage,
+            "key": key,
+            "name": title.format(model=spec.model, dataset=spec.dataset),
+            "state": ItemState.PENDING,
+            "stage": stage,
+        }
+        for stage, (key, title) in enumerate(steps)
+    ]
+    enter_items(session, job, rows)
+    job.total = job.pending = len(rows)
+    queue_job(session, job, at=at)
+    return job
