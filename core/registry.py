@@ -1,38 +1,53 @@
-"""The registry: model versions, the files they are made of, and the aliases that point at them.
+"""The registry: model versions, and the aliases that point at them.
 
-A model is a folder: `config.json`, `model.safetensors` and a card for people; a pair of an encoder and a decoder holds
-such a folder for each. Files are kept once, under the name of their content, however many versions share them.
+The files of models are kept once, under the name of their content, however many versions share them. What files make
+a model is said in `core/model_files.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from core.database import Database, now
 from core.errors import InvalidRequest, NotFound, StorageUnavailable, TooLarge
 from core.identifiers import new_id
+from core.model_files import (
+    CARD,
+    CONFIG,
+    FILE_NAMES,
+    LARGEST_CONFIG_BYTES,
+    PAIR,
+    PARTS,
+    ModelFile,
+    check_fit,
+    check_together,
+    files_of_folder,
+    holds,
+    made_whole,
+    needed_files,
+    parse_config,
+    sha256_of_model,
+    write_files,
+)
+from core.model_files import input_of as input_of
 from core.objects import model_upload_key
 from core.store import Store
 from core.tables import Alias, ModelVersion
+from core.training_tables import AliasMove
 
 PRODUCTION = "production"
-SPEECH_TO_FACE = "speech_to_face"  # the kind of a model that is one whole
-PAIR = "pair"  # the kind of a model made of two
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-_PARTS = ("encoder", "decoder")
-_HASH_AT_ONCE = 1 << 22
-_LARGEST_CONFIG_BYTES = 1 << 20
+_READ_AT_ONCE = 1 << 22
+# How often files that somebody removes at the same moment are put back.
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -44,11 +59,17 @@ class UploadedFile:
 
 
 @dataclass(frozen=True)
-class _File:
-    name: str
-    sha256: str
-    size_bytes: int
-    key: str
+class Origin:
+    """Where a model comes from; all of it is empty for models that were brought in.
+
+    Attributes:
+        lineage: as `core.lineage.describe` writes it.
+    """
+
+    job_id: str | None = None
+    parent_id: str | None = None
+    dataset_version_id: str | None = None
+    lineage: Mapping[str, Any] | None = None
 
 
 def register_model(
@@ -62,32 +83,45 @@ def register_model(
     Raises:
         InvalidRequest: the folder does not hold a model.
     """
-    names = [
-        CONFIG,
-        WEIGHTS,
-        CARD,
-        *(f"{part}/{file}" for part in _PARTS for file in (CONFIG, WEIGHTS, CARD)),
-    ]
-    there = [file for file in names if (folder / file).is_file()]
-    if CONFIG not in there:
-        raise InvalidRequest(f"{folder} holds no model: {CONFIG} is missing.")
-    files = []
-    for file in there:
-        sha256 = _sha256_of(folder / file)
-        files.append(_File(file, sha256, (folder / file).stat().st_size, model_upload_key(sha256)))
-    try:
-        config = _parse_config(CONFIG, (folder / CONFIG).read_bytes())
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{folder} holds no model: {error.message}") from error
-    missing = [file for file in _needed(config) if file not in there]
-    if missing:
-        raise InvalidRequest(f"{folder} holds no model: {', '.join(missing)} is missing.")
+    config, files = files_of_folder(folder)
+    return _enter(
+        database, store, name=name, config=config, files=files, put=_put_from(store, folder), alias=alias
+    )
 
-    def put(file: _File) -> None:
-        with (folder / file.name).open("rb") as content:
-            store.put_file(file.key, content, "application/octet-stream")
 
-    return _enter(database, store, name=name, config=config, files=files, put=put, alias=alias)
+def register_trained(
+    database: Database,
+    store: Store,
+    folder: Path,
+    *,
+    name: str,
+    job_id: str,
+    parent_id: str | None,
+    dataset_version_id: str | None,
+    lineage: Mapping[str, Any],
+) -> ModelVersion:
+    """Enters a network or a whole model that a job trained. Its card is written by `core.model_cards.renew_card`.
+
+    Called again, with the same files, it answers the version that it made before.
+
+    Args:
+        lineage: as `core.lineage.describe` writes it.
+
+    Raises:
+        InvalidRequest: the folder does not hold a model, or its files do not belong together.
+        StorageUnavailable: try again later.
+    """
+    config, files = files_of_folder(folder)
+    check_together(config, files, lambda file: (folder / file.name).read_bytes())
+    return _enter(
+        database,
+        store,
+        name=name,
+        config=config,
+        files=[file for file in files if file.name != CARD],
+        put=_put_from(store, folder),
+        origin=Origin(job_id, parent_id, dataset_version_id, lineage),
+    )
 
 
 def take_in_model_file(store: Store, source: IO[bytes], *, max_bytes: int) -> tuple[str, int]:
@@ -100,7 +134,7 @@ def take_in_model_file(store: Store, source: IO[bytes], *, max_bytes: int) -> tu
     digest = hashlib.sha256()
     size = 0
     with tempfile.TemporaryFile(prefix="voicesketch-") as spool:
-        while piece := source.read(_HASH_AT_ONCE):
+        while piece := source.read(_READ_AT_ONCE):
             size += len(piece)
             if size > max_bytes:
                 raise TooLarge(f"This file is larger than {max_bytes / 2**30:,.1f} GiB.")
@@ -116,15 +150,14 @@ def take_in_model_file(store: Store, source: IO[bytes], *, max_bytes: int) -> tu
 def register_uploaded_model(
     database: Database, store: Store, *, name: str, files: Sequence[UploadedFile]
 ) -> ModelVersion:
-    """Enters a model whose files were taken in before.
+    """Enters a model whose files were taken in before: a network, a whole model, or a pair with both its halves.
 
     Raises:
         InvalidRequest: a file that never came, or files that do not make a model.
     """
-    allowed = {CONFIG, WEIGHTS, CARD}
-    if unknown := sorted({file.name for file in files} - allowed):
+    if unknown := sorted({file.name for file in files} - set(FILE_NAMES)):
         raise InvalidRequest(
-            f"A model has no file {unknown[0]!r}; it is made of {', '.join(sorted(allowed))}."
+            f"A model has no file {unknown[0]!r}; it is made of {', '.join(FILE_NAMES[:3])}."
         )
     if len({file.name for file in files}) != len(files):
         raise InvalidRequest("A file of the model is named twice.")
@@ -132,40 +165,58 @@ def register_uploaded_model(
     for file in files:
         key = model_upload_key(file.sha256)
         try:
-            found.append(_File(file.name, file.sha256, store.size(key), key))
+            found.append(ModelFile(file.name, file.sha256, store.size(key), key))
         except NotFound as error:
             raise InvalidRequest(f"{file.name} is not here: send its content first.") from error
     by_name = {file.name: file for file in found}
-    missing = [file for file in (CONFIG, WEIGHTS) if file not in by_name]
-    if missing:
+    if CONFIG not in by_name:
+        raise InvalidRequest(f"This is no model: {CONFIG} is missing.")
+
+    def read(file: ModelFile) -> bytes:
+        if file.size_bytes > LARGEST_CONFIG_BYTES:
+            raise InvalidRequest(f"{file.name} is too large to be one.")
+        return store.get(file.key)
+
+    config = parse_config(CONFIG, read(by_name[CONFIG]))
+    if missing := [file for file in needed_files(config) if file not in by_name]:
         raise InvalidRequest(f"This is no model: {', '.join(missing)} is missing.")
-    if by_name[CONFIG].size_bytes > _LARGEST_CONFIG_BYTES:
-        raise InvalidRequest(f"{CONFIG} is too large to be one.")
-    config = _parse_config(CONFIG, store.get(by_name[CONFIG].key))
-    if config["kind"] == PAIR:
-        raise InvalidRequest("Register the two networks, then pair them.")
-    if config.get("weights_sha256") != by_name[WEIGHTS].sha256:
-        raise InvalidRequest(f"{CONFIG} belongs to other weights than the {WEIGHTS} that came with it.")
+    if config["kind"] != PAIR and (foreign := [file for file in by_name if "/" in file]):
+        raise InvalidRequest(f"Only a pair has a file {foreign[0]!r}.")
+    check_together(config, found, read)
     return _enter(database, store, name=name, config=config, files=found, put=lambda _: None)
 
 
-def pair_models(database: Database, store: Store, *, encoder: str, decoder: str, name: str) -> ModelVersion:
+def pair_models(
+    database: Database,
+    store: Store,
+    *,
+    encoder: str,
+    decoder: str,
+    name: str,
+    job_id: str | None = None,
+    parent_id: str | None = None,
+    dataset_version_id: str | None = None,
+    lineage: Mapping[str, Any] | None = None,
+) -> ModelVersion:
     """Enters an encoder and a decoder that are here already as a model that draws; no weights are copied.
+
+    Args:
+        job_id, parent_id, dataset_version_id, lineage: as of `register_trained`, where a job trained one of them.
 
     Raises:
         InvalidRequest: one of them is unknown, or they cannot be paired.
     """
     with database.read() as session:
         parts = dict(
-            zip(_PARTS, (resolve_model(session, encoder), resolve_model(session, decoder)), strict=True)
+            zip(PARTS, (resolve_model(session, encoder), resolve_model(session, decoder)), strict=True)
         )
     first, second = parts.values()
     for part, version in parts.items():
         if version.config.get("part") != part:
             raise InvalidRequest(f"{version.label} is no {part}; it cannot be that half of a pair.")
-    _check_fit(first, second)
+    check_fit(first.label, first.config, second.label, second.config)
     files = [
-        _File(f"{part}/{file['name']}", file["sha256"], file["size_bytes"], file["key"])
+        ModelFile(f"{part}/{file['name']}", file["sha256"], file["size_bytes"], file["key"])
         for part, version in parts.items()
         for file in version.files
         if file["name"] != CARD
@@ -180,28 +231,31 @@ def pair_models(database: Database, store: Store, *, encoder: str, decoder: str,
     }
     content = (json.dumps(config, indent=2) + "\n").encode()
     sha256 = hashlib.sha256(content).hexdigest()
-    files.insert(0, _File(CONFIG, sha256, len(content), model_upload_key(sha256)))
+    files.insert(0, ModelFile(CONFIG, sha256, len(content), model_upload_key(sha256)))
 
-    def put(file: _File) -> None:
+    def put(file: ModelFile) -> None:
         if file.name == CONFIG:
             store.put(file.key, content, "application/json")
 
-    return _enter(database, store, name=name, config=config, files=files, put=put)
+    origin = Origin(job_id, parent_id, dataset_version_id, lineage)
+    return _enter(database, store, name=name, config=config, files=files, put=put, origin=origin)
 
 
-def _check_fit(encoder: ModelVersion, decoder: ModelVersion) -> None:
-    out, into = encoder.config.get("config", {}), decoder.config.get("config", {})
-    if out.get("embedding_length") != into.get("embedding_length"):
-        raise InvalidRequest(
-            f"{encoder.label} and {decoder.label} do not fit: embeddings of {out.get('embedding_length')} numbers "
-            f"come out of the first, and {into.get('embedding_length')} go into the second."
-        )
-    spaces = [out.get("embedding_space"), into.get("embedding_space")]
-    if all(spaces) and spaces[0] != spaces[1]:
-        raise InvalidRequest(
-            f"{encoder.label} and {decoder.label} do not fit: the first speaks of {spaces[0]}, the second was "
-            f"trained on {spaces[1]}."
-        )
+def hold_registry(session: Session) -> None:
+    """Makes whoever enters or removes models take turns until the transaction ends.
+
+    What is to be removed is then known to be in nobody's hands. SQLite's writers take turns anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _put_from(store: Store, folder: Path) -> Callable[[ModelFile], None]:
+    def put(file: ModelFile) -> None:
+        with (folder / file.name).open("rb") as content:
+            store.put_file(file.key, content, "application/octet-stream")
+
+    return put
 
 
 def _enter(
@@ -210,56 +264,78 @@ def _enter(
     *,
     name: str,
     config: dict[str, Any],
-    files: Sequence[_File],
-    put: Callable[[_File], None],
+    files: Sequence[ModelFile],
+    put: Callable[[ModelFile], None],
     alias: str | None = None,
+    origin: Origin = Origin(),
 ) -> ModelVersion:
     """Writes the row of a model, once its files are in the store."""
-    # The card is for people: another wording is not another model.
-    hashes = {file.name: file.sha256 for file in files if Path(file.name).name != CARD}
-    whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
-    same = select(ModelVersion).where(ModelVersion.name == name, ModelVersion.sha256 == whole)
-    with database.read() as session:
-        known = session.scalar(same)
-        if session.get(Alias, name) is not None:
-            raise InvalidRequest(f"{name!r} is an alias, which points at models. Choose another name.")
-    kept = {file["name"]: file["key"] for file in known.files} if known is not None else {}
-    # The files may be gone from the store although the row is there: a wiped bucket is filled again.
-    for file in files:
-        placed = _File(file.name, file.sha256, file.size_bytes, kept.get(file.name, file.key))
-        if not store.exists(placed.key):
-            put(placed)
-    with database.write() as session:
-        known = session.scalar(same)
-        if known is None:
-            highest = select(func.max(ModelVersion.version)).where(ModelVersion.name == name)
-            known = ModelVersion(
-                id=new_id("model"),
-                name=name,
-                version=(session.scalar(highest) or 0) + 1,
-                sha256=whole,
-                files=[
-                    {"name": file.name, "key": file.key, "sha256": file.sha256, "size_bytes": file.size_bytes}
-                    for file in files
-                ],
-                config=config,
-                created_at=now(session),
+    whole = sha256_of_model(files)
+    # Files of a deleted version are gone, so the same files again are another version.
+    same = select(ModelVersion).where(
+        ModelVersion.name == name, ModelVersion.sha256 == whole, ModelVersion.deleted_at.is_(None)
+    )
+    for _ in range(_TRIES):
+        with database.read() as session:
+            known = session.scalar(same)
+            if session.get(Alias, name) is not None:
+                raise InvalidRequest(f"{name!r} is an alias, which points at models. Choose another name.")
+        kept = {file["name"]: file["key"] for file in known.files} if known is not None else {}
+        placed = [
+            ModelFile(file.name, file.sha256, file.size_bytes, kept.get(file.name, file.key))
+            for file in files
+        ]
+        # The files may be gone from the store although the row is there: a wiped bucket is filled again.
+        for file in placed:
+            if not store.exists(file.key):
+                put(file)
+        with database.write() as session:
+            hold_registry(session)
+            # Looked at once more: files without a version are removed by whoever tidies the store.
+            if all(store.exists(file.key) for file in placed):
+                return _enter_row(session, same, name, whole, config, placed, alias, origin)
+    raise StorageUnavailable(
+        f"The files of {name} vanish from the object store as soon as they are put there."
+    )
+
+
+def _enter_row(
+    session: Session,
+    same: Any,
+    name: str,
+    whole: str,
+    config: dict[str, Any],
+    files: Sequence[ModelFile],
+    alias: str | None,
+    origin: Origin,
+) -> ModelVersion:
+    known: ModelVersion | None = session.scalar(same)
+    if known is None:
+        highest = select(func.max(ModelVersion.version)).where(ModelVersion.name == name)
+        known = ModelVersion(
+            id=new_id("model"),
+            name=name,
+            version=(session.scalar(highest) or 0) + 1,
+            sha256=whole,
+            files=[file.to_row() for file in files],
+            config=config,
+            created_at=now(session),
+            job_id=origin.job_id,
+            parent_id=origin.parent_id,
+            dataset_version_id=origin.dataset_version_id,
+            lineage=dict(origin.lineage) if origin.lineage is not None else None,
+        )
+        session.add(known)
+        session.flush()
+    if alias is not None and session.get(Alias, alias) is None:
+        at = now(session)
+        session.add(Alias(name=alias, model_version_id=known.id, moved_at=at))
+        session.add(
+            AliasMove(
+                alias=alias, new_version_id=known.id, kind="create", actor="bootstrap", reason="", at=at
             )
-            session.add(known)
-            session.flush()
-        if alias is not None and session.get(Alias, alias) is None:
-            session.add(Alias(name=alias, model_version_id=known.id, moved_at=now(session)))
+        )
     return known
-
-
-def input_of(version: ModelVersion) -> Literal["voice", "face"] | None:
-    """What a model draws faces from; None for a network that draws nothing by itself."""
-    kind = version.config.get("kind", SPEECH_TO_FACE)
-    if kind == SPEECH_TO_FACE:
-        return "voice"
-    if kind == PAIR:
-        return "face" if version.config.get("input") == "face" else "voice"
-    return None
 
 
 def resolve_model(session: Session, reference: str) -> ModelVersion:
@@ -275,7 +351,10 @@ def resolve_model(session: Session, reference: str) -> ModelVersion:
         return version
     name, _, number = reference.partition("@")
     query = (
-        select(ModelVersion).where(ModelVersion.name == name).order_by(ModelVersion.version.desc()).limit(1)
+        select(ModelVersion)
+        .where(ModelVersion.name == name, ModelVersion.deleted_at.is_(None))
+        .order_by(ModelVersion.version.desc())
+        .limit(1)
     )
     if number:
         query = query.where(
@@ -286,7 +365,10 @@ def resolve_model(session: Session, reference: str) -> ModelVersion:
         return found
     there = [*session.scalars(select(Alias.name).order_by(Alias.name))]
     there += [
-        model.label for model in session.scalars(select(ModelVersion).order_by(ModelVersion.created_at))
+        model.label
+        for model in session.scalars(
+            select(ModelVersion).where(ModelVersion.deleted_at.is_(None)).order_by(ModelVersion.created_at)
+        )
     ]
     raise InvalidRequest(f"There is no model {reference!r}. There are: {', '.join(there) or 'none yet'}.")
 
@@ -295,14 +377,17 @@ def fetch_model(store: Store, version: ModelVersion, cache: Path) -> Path:
     """A local folder with the files of a version, each checked by its SHA-256; fetched once per machine.
 
     Raises:
+        NotFound: it was deleted.
         StorageUnavailable: a file is not what was registered, or cannot be had.
     """
+    if version.deleted_at is not None:
+        raise NotFound(f"{version.label} was deleted. Choose another version.")
     folder = cache / version.sha256
-    if folder.is_dir() and all(_holds(folder / file["name"], file["sha256"]) for file in version.files):
+    if folder.is_dir() and all(holds(folder / file["name"], file["sha256"]) for file in version.files):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with _made_whole(folder) as making:
-        _write_files(store, version, making)
+    with made_whole(folder) as making:
+        write_files(store, version, making)
     return folder
 
 
@@ -318,59 +403,6 @@ def export_model(database: Database, store: Store, reference: str, folder: Path)
     with database.read() as session:
         version = resolve_model(session, reference)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _made_whole(folder) as making:
-        _write_files(store, version, making)
+    with made_whole(folder) as making:
+        write_files(store, version, making)
     return version
-
-
-@contextmanager
-def _made_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write to, renamed at the end: it appears whole or not at all, whoever else makes the same."""
-    making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetching-"))
-    making.chmod(0o755)
-    try:
-        yield making
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            making.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-
-
-def _write_files(store: Store, version: ModelVersion, folder: Path) -> None:
-    for file in version.files:
-        path = folder / file["name"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as content:
-            for piece in store.stream(file["key"]):
-                content.write(piece)
-        if not _holds(path, file["sha256"]):
-            raise StorageUnavailable(f"{file['name']} of {version.label} is damaged in the object store.")
-
-
-def _needed(config: dict[str, Any]) -> list[str]:
-    if config["kind"] != PAIR:
-        return [WEIGHTS]
-    return [f"{part}/{file}" for part in _PARTS for file in (CONFIG, WEIGHTS)]
-
-
-def _parse_config(name: str, content: bytes) -> dict[str, Any]:
-    try:
-        config = json.loads(content)
-    except ValueError as error:
-        raise InvalidRequest(f"{name} is not valid JSON.") from error
-    if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
-        raise InvalidRequest(f"{name} does not describe a model of ours: it names no kind.")
-    return config
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _holds(path: Path, sha256: str) -> bool:
-    return path.is_file() and _sha256_of(path) == sha256

@@ -1,0 +1,1 @@
+"""Deleting model versions. What is in use stays."""
