@@ -16,6 +16,8 @@ from typing import Any, Literal
 from core.recipes import SPLITS, Recipe, Side, Split
 
 FORMAT = 1
+# Of how shards are made; raise it whenever the same inputs and recipe give other bytes than before.
+SHARD_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,59 @@ class Shard:
     split: Split
     entries: tuple[Entry, ...]
 
+    def inputs_sha256(self, recipe: Recipe) -> str:
+        """Names everything its bytes depend on, besides the kind of device: who made it once need not do so again."""
+        inputs = {
+            "format": SHARD_FORMAT,
+            "number": self.number,
+            "split": self.split,
+            "entries": [asdict(entry) for entry in self.entries],
+            # How people are split does not show in a shard beyond the part that it is of.
+            "recipe": recipe.model_dump(mode="json", include={"voice", "face", "shard_entries"}),
+        }
+        return hashlib.sha256(_line(inputs).encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What a dataset will be made of. People and entries are in the order of the dataset."""
+    """What a dataset will be made of. People and entries are in the order of the dataset.
+
+    Attributes:
+        sizes: of a plan that grew out of another: how many entries each shard has, one after the other. Empty where
+            the recipe alone says it.
+    """
 
     layout: str
     recipe: Recipe
     people: tuple[Person, ...]
     entries: tuple[Entry, ...]
     left_out: tuple[LeftOut, ...] = ()
+    sizes: tuple[int, ...] = ()
 
     def shards(self) -> list[Shard]:
-        """Runs of `recipe.shard_entries` entries, split by split."""
+        """Runs of `recipe.shard_entries` entries, split by split; or of the sizes that the plan gives."""
         split_of = {person.id: person.split for person in self.people}
+        if self.sizes:
+            return self._given_shards(split_of)
         shards: list[Shard] = []
         for split in SPLITS:
             entries = [entry for entry in self.entries if split_of[entry.person] == split]
             for start in range(0, len(entries), self.recipe.shard_entries):
                 part = tuple(entries[start : start + self.recipe.shard_entries])
                 shards.append(Shard(len(shards), split, part))
+        return shards
+
+    def _given_shards(self, split_of: dict[str, Split]) -> list[Shard]:
+        if sum(self.sizes) != len(self.entries):
+            raise ValueError(f"shards of {sum(self.sizes)} entries cannot hold {len(self.entries)}")
+        shards, start = [], 0
+        for number, size in enumerate(self.sizes):
+            part = self.entries[start : start + size]
+            splits = {split_of[entry.person] for entry in part}
+            if len(splits) != 1:
+                raise ValueError(f"shard {number} must hold entries of one split, not of {len(splits)}")
+            shards.append(Shard(number, splits.pop(), part))
+            start += size
         return shards
 
     def to_bytes(self) -> bytes:
@@ -119,7 +154,13 @@ class Plan:
         return replace(self, entries=entries).sha256
 
     def _lines(self) -> Iterator[str]:
-        head = {"format": FORMAT, "layout": self.layout, "recipe": self.recipe.model_dump(mode="json")}
+        head: dict[str, Any] = {
+            "format": FORMAT,
+            "layout": self.layout,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+        if self.sizes:  # plans that grew out of nothing keep the names they have always had
+            head["sizes"] = list(self.sizes)
         yield _line({"plan": head})
         yield from (_line({"person": asdict(person)}) for person in self.people)
         yield from (_line({"entry": asdict(entry)}) for entry in self.entries)
@@ -142,6 +183,7 @@ class Plan:
             people=tuple(Person(**value) for value in _of("person", lines)),
             entries=tuple(_entry(value) for value in _of("entry", lines)),
             left_out=tuple(LeftOut(**value) for value in _of("left_out", lines)),
+            sizes=tuple(head.get("sizes", ())),
         )
 
 

@@ -42,7 +42,7 @@ def plan_dataset(
         raise InvalidRequest(f"A dataset takes at most {max_files:,} files here; these are {len(sent):,}.")
     with database.read() as session:
         _check_owned(session, owner_id, sent)
-        recipe = _pinned(session, wanted.recipe)
+        recipe = pinned_recipe(session, wanted.recipe)
     options = LayoutOptions(columns=wanted.columns, faces=wanted.faces, manifest=wanted.manifest)
     plan = plan_files([_source(store, file) for file in wanted.files], recipe, wanted.layout, options)
     store.put(dataset_plan_key(plan.sha256), plan.to_bytes(), "application/x-ndjson")
@@ -67,8 +67,12 @@ def _batches(values: Sequence[str]) -> list[Sequence[str]]:
     return [values[start : start + _ROWS_AT_ONCE] for start in range(0, len(values), _ROWS_AT_ONCE)]
 
 
-def _pinned(session: Session, recipe: Recipe) -> Recipe:
-    """The recipe with the version that its encoder stands for today."""
+def pinned_recipe(session: Session, recipe: Recipe) -> Recipe:
+    """The recipe with the version that its encoder stands for today.
+
+    Raises:
+        InvalidRequest: there is no such encoder of faces.
+    """
     face = recipe.face
     if face is None or face.encoder is None:
         return recipe
@@ -82,16 +86,18 @@ def _source(store: Store, file: NewDatasetFile) -> SourceFile:
     if file.error_code is not None:
         message = file.error_message or "It could not be sent."
         return SourceFile(file.path, refused=(file.error_code, message))
-    sha256 = file.recording
-    if sha256 is None:
-        return SourceFile(file.path)
+    return SourceFile(file.path) if file.recording is None else sent_file(store, file.path, file.recording)
+
+
+def sent_file(store: Store, path: str, sha256: str) -> SourceFile:
+    """A file whose content was sent, under the path that it is to have."""
 
     def read() -> bytes:
         key = recording_key(sha256)
         if (size := store.size(key)) > LARGEST_TABLE_BYTES:
             raise InvalidRequest(
-                f"The table {file.path!r} has {size / 2**20:,.0f} MiB; {LARGEST_TABLE_BYTES / 2**20:,.0f} is the most."
+                f"The table {path!r} has {size / 2**20:,.0f} MiB; {LARGEST_TABLE_BYTES / 2**20:,.0f} is the most."
             )
         return store.get(key)
 
-    return SourceFile(file.path, source=sha256, read=read)
+    return SourceFile(path, source=sha256, read=read)

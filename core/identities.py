@@ -7,7 +7,7 @@ under one face; here the second one gets a number, and the names themselves stay
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from anyascii import anyascii
 
@@ -27,16 +27,21 @@ def plain_name(name: str) -> str:
     return plain[:LONGEST_ID].rstrip(".")
 
 
-def identity_ids(names: Iterable[str]) -> dict[str, str]:
+def identity_ids(names: Iterable[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
     """An id for each name, different also where case is not told apart.
 
     The ids depend on the set of names alone and not on its order. A name that is an id already keeps it; of several
     names that become equal, the first by code points goes without a number.
+
+    Args:
+        known: ids of people who have theirs already; they keep them, and nobody else gets one of these.
     """
-    plain = {name: plain_name(name) for name in sorted(set(names))}
+    known = known or {}
+    wanted = set(names)
+    plain = {name: plain_name(name) for name in sorted(wanted - known.keys())}
     reserved = {text.casefold() for text in plain.values()}
-    ids: dict[str, str] = {}
-    taken: set[str] = set()
+    ids = {name: known[name] for name in sorted(wanted & known.keys())}
+    taken = {text.casefold() for text in known.values()}
     for name, text in sorted(plain.items(), key=lambda pair: (pair[0] != pair[1], pair[0])):
         candidate, number = text, 1
         # A number must not lead to what another name becomes by itself: `Jose-2` may be somebody's name.

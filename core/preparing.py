@@ -28,7 +28,12 @@ SHARDS, VERSION = 0, 1  # stages
 
 @dataclass(frozen=True)
 class ShardMade:
-    """A shard that lies in the store under its content's name."""
+    """A shard that lies in the store under its content's name.
+
+    Attributes:
+        inputs_sha256: `core.dataset_plan.Shard.inputs_sha256`, by which it is found when it is wanted again.
+        is_new: false where it was made before, of the same inputs.
+    """
 
     item_id: int
     number: int
@@ -37,6 +42,8 @@ class ShardMade:
     kept: int
     rejected: int
     seconds: float
+    inputs_sha256: str | None = None
+    is_new: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,12 @@ def shards_of(session: Session, job_id: str) -> list[DatasetShard]:
     return list(session.scalars(query))
 
 
+def shard_of_inputs(session: Session, inputs_sha256: str) -> DatasetShard | None:
+    """The newest shard that was made of these inputs, by whichever job."""
+    query = select(DatasetShard).where(DatasetShard.inputs_sha256 == inputs_sha256)
+    return session.scalar(query.order_by(DatasetShard.item_id.desc()).limit(1))
+
+
 def publish_preparation(
     session: Session, chunk: PrepareChunk, outcomes: Sequence[PreparationOutcome]
 ) -> None:
@@ -150,6 +163,8 @@ def publish_preparation(
         state = ItemState.DONE
         if isinstance(one, ShardMade):
             _enter_shard(session, chunk, one, at)
+            if not one.is_new:
+                state = ItemState.CACHED
         elif isinstance(one, DatasetMade):
             enter_version(session, job, chunk.dataset, one, at)
         else:
@@ -212,6 +227,7 @@ def _enter_shard(session: Session, chunk: PrepareChunk, made: ShardMade, at: dat
             kept=made.kept,
             rejected=made.rejected,
             attempt_id=chunk.attempt_id,
+            inputs_sha256=made.inputs_sha256,
             created_at=at,
         )
     )

@@ -70,6 +70,39 @@ def split_people(people: Mapping[str, Mapping[str, str]], recipe: SplitRecipe) -
     return parts
 
 
+def join_people(
+    new: Mapping[str, Mapping[str, str]],
+    there: Sequence[tuple[Mapping[str, str], Split]],
+    recipe: SplitRecipe,
+) -> dict[str, Split]:
+    """A part for each of some people who join others, none of whom moves.
+
+    One after the other, in an order that the seed decides, goes where their group and the whole are furthest behind
+    their shares. So the shares come true over time, even when people come one by one.
+
+    Args:
+        new: attributes by name.
+        there: attributes and part of everybody who is there already.
+    """
+    shares = _shares(recipe)
+    whole = [0] * len(SPLITS)
+    groups: dict[tuple[str, ...], Row] = defaultdict(lambda: [0] * len(SPLITS))
+    for attributes, split in there:
+        for counts in (whole, groups[label_of(attributes, recipe.by)]):
+            counts[SPLITS.index(split)] += 1
+    parts: dict[str, Split] = {}
+    for name in sorted(new, key=lambda name: _lot(recipe.seed, name)):
+        both = (whole, groups[label_of(new[name], recipe.by)])
+        behind = [
+            sum(shares[column] * (sum(counts) + 1) - counts[column] for counts in both) for column in _COLUMNS
+        ]
+        column = behind.index(max(behind))
+        for counts in both:
+            counts[column] += 1
+        parts[name] = SPLITS[column]
+    return parts
+
+
 def _shares(recipe: SplitRecipe) -> list[Fraction]:
     """Exact fractions: 0.8 as a float is a little more than four fifths, and a little is a whole person."""
     given = [Fraction(getattr(recipe, split)).limit_denominator(1_000_000) for split in SPLITS]

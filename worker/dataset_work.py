@@ -35,6 +35,7 @@ from core.preparing import (
     ShardMade,
     StepFailed,
     publish_preparation,
+    shard_of_inputs,
     shards_of,
 )
 from core.registry import resolve_model
@@ -53,6 +54,8 @@ _MEDIA_TYPES = {
     ".jsonl": "application/x-ndjson",
     ".png": "image/png",
 }
+# Reasons of rejects that say nothing about the input itself: it may well be there the next time.
+_MAY_COME_BACK = frozenset({"changed_while_read", "unreadable_file"})
 
 
 class DatasetWork:
@@ -130,11 +133,15 @@ class DatasetWork:
     def _make_shard(
         self, step: ClaimedStep, plan: Plan, began: float, watch: Callable[[int], None]
     ) -> ShardMade:
+        shard = self._shards[step.position]
+        inputs_sha256 = shard.inputs_sha256(plan.recipe)
+        known = self._made_before(step, inputs_sha256, began)
+        if known is not None:
+            return known
         from worker.preparation import Preparer
 
         if self._preparer is None:
             self._preparer = Preparer(plan.recipe, device=self._device, face_encoder=self._face_encoder(plan))
-        shard = self._shards[step.position]
         with tempfile.TemporaryDirectory(prefix="voicesketch-") as folder:
             made = self._preparer.prepare(shard, self._fetch, Path(folder), watch)
             with made.tar.open("rb") as file:
@@ -148,6 +155,33 @@ class DatasetWork:
             kept=made.kept,
             rejected=made.rejected,
             seconds=time.monotonic() - began,
+            inputs_sha256=inputs_sha256,
+        )
+
+    def _made_before(self, step: ClaimedStep, inputs_sha256: str, began: float) -> ShardMade | None:
+        """The shard that was made of these very inputs, where it still lies in the store and has all of them."""
+        with self._database.read() as session:
+            known = shard_of_inputs(session, inputs_sha256)
+        if known is None:
+            return None
+        try:
+            if self._store.size(dataset_shard_key(known.sha256)) != known.size_bytes:
+                return None
+            sidecar = json.loads(self._store.get(dataset_sidecar_key(known.sha256)))
+        except NotFound:
+            return None
+        if any(one["reason"] in _MAY_COME_BACK for one in sidecar["rejects"]):
+            return None
+        return ShardMade(
+            item_id=step.id,
+            number=known.number,
+            sha256=known.sha256,
+            size_bytes=known.size_bytes,
+            kept=known.kept,
+            rejected=known.rejected,
+            seconds=time.monotonic() - began,
+            inputs_sha256=inputs_sha256,
+            is_new=False,
         )
 
     def _make_version(

@@ -4,9 +4,9 @@ One reader a file. `plan_files` plans what somebody sent, `plan_folder` what lie
 Nothing here opens a recording or a picture: names and small tables are enough.
 """
 
-from core.layouts.planning import LAYOUTS, plan_files, plan_folder, plan_gathered, recognise
+from core.layouts.planning import LAYOUTS, Settled, plan_files, plan_folder, plan_gathered, recognise
 from core.layouts.reading import LayoutOptions
-from core.layouts.source import SourceFile
+from core.layouts.source import SourceFile, why_unsafe
 from core.layouts.tables import TABLES
 from core.layouts.walking import Gathered, gather
 
@@ -15,10 +15,12 @@ __all__ = [
     "TABLES",
     "Gathered",
     "LayoutOptions",
+    "Settled",
     "SourceFile",
     "gather",
     "plan_files",
     "plan_folder",
     "plan_gathered",
     "recognise",
+    "why_unsafe",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +20,27 @@ from core.layouts.source import Files, SourceFile, natural
 from core.layouts.voxceleb import VoxCeleb
 from core.layouts.walking import Gathered, gather
 from core.recipes import Recipe, Split, SplitRecipe
-from core.splits import split_people
+from core.splits import join_people, split_people
 
 AUTO = "auto"
 _DEFAULT = LayoutOptions()
 _TOLD = 5
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What earlier plans of the same growing set of files have settled; a new plan keeps to it.
+
+    Attributes:
+        people: id and part of the split, by name.
+        keys: of entries that were taken; they go first where only so many are.
+    """
+
+    people: Mapping[str, tuple[str, Split]] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
+
+
+_NOTHING = Settled()
 
 
 class Reader(Protocol):
@@ -68,7 +84,11 @@ def plan_gathered(
 
 
 def plan_files(
-    files: Sequence[SourceFile], recipe: Recipe, layout: str = AUTO, options: LayoutOptions = _DEFAULT
+    files: Sequence[SourceFile],
+    recipe: Recipe,
+    layout: str = AUTO,
+    options: LayoutOptions = _DEFAULT,
+    settled: Settled = _NOTHING,
 ) -> Plan:
     """The plan of a dataset of these files.
 
@@ -76,7 +96,7 @@ def plan_files(
         InvalidRequest: unsafe paths, an unknown or ambiguous layout, or nothing to prepare.
         InvalidManifest: a table with bad lines; its message names them.
     """
-    return _plan(files, recipe, layout, options, ())
+    return _plan(files, recipe, layout, options, (), settled)
 
 
 def recognise(
@@ -113,6 +133,7 @@ def _plan(
     layout: str,
     options: LayoutOptions,
     unnamed: Sequence[LeftOut],
+    settled: Settled = _NOTHING,
 ) -> Plan:
     usable = [file for file in files if file.refused is None]
     left_out = [*unnamed, *(LeftOut(file.path, *file.refused) for file in files if file.refused)]
@@ -127,7 +148,7 @@ def _plan(
     inputs = _wanted(request, _once(reading.inputs), left_out)
     if recipe.needs_both:
         inputs = _paired(inputs, left_out)
-    inputs = _limited(inputs, recipe, left_out)
+    inputs = _limited(inputs, recipe, left_out, settled.keys)
     if not inputs:
         raise InvalidRequest(_nothing(request, layout, left_out))
     _check_sent(inputs)
@@ -137,8 +158,8 @@ def _plan(
         name: {what: value for what, value in sorted(reading.attributes.get(name, {}).items()) if value}
         for name in names
     }
-    ids = identity_ids(names)
-    parts = _parts(attributes, reading.splits, recipe.split)
+    ids = identity_ids(names, {name: identity for name, (identity, _) in settled.people.items()})
+    parts = _parts(attributes, reading.splits, recipe.split, settled)
     people = [Person(ids[name], name, parts[name], attributes[name]) for name in names]
     entries = [_entry(one, ids[one.person]) for one in inputs]
     return Plan(
@@ -190,13 +211,15 @@ def _paired(inputs: Sequence[Input], left_out: list[LeftOut]) -> list[Input]:
     return [one for one in inputs if len(sides[one.person]) == 2]
 
 
-def _limited(inputs: Sequence[Input], recipe: Recipe, left_out: list[LeftOut]) -> list[Input]:
+def _limited(
+    inputs: Sequence[Input], recipe: Recipe, left_out: list[LeftOut], before: frozenset[str]
+) -> list[Input]:
     most = recipe.voice.max_clips if recipe.voice else None
     if most is None:
         return list(inputs)
     kept: list[Input] = []
     seen: dict[str, int] = defaultdict(int)
-    for one in sorted(inputs, key=lambda one: natural(one.file.path)):
+    for one in sorted(inputs, key=lambda one: (one.file.path not in before, natural(one.file.path))):
         if one.side == "voice":
             seen[one.person] += 1
             if seen[one.person] > most:
@@ -237,7 +260,10 @@ def _check_sent(inputs: Sequence[Input]) -> None:
 
 
 def _parts(
-    people: Mapping[str, Mapping[str, str]], given: Mapping[str, Split], recipe: SplitRecipe
+    people: Mapping[str, Mapping[str, str]],
+    given: Mapping[str, Split],
+    recipe: SplitRecipe,
+    settled: Settled,
 ) -> dict[str, Split]:
     known = sorted({name for attributes in people.values() for name in attributes})
     for name in recipe.by:
@@ -245,7 +271,14 @@ def _parts(
             there = f"There are: {', '.join(known)}." if known else "Nothing is known of anybody."
             raise InvalidRequest(f"Nobody has the attribute {name!r} to split by. {there}")
     kept = {name: given[name] for name in people if name in given} if recipe.keep else {}
+    before = {name: settled.people[name][1] for name in people if name in settled.people}
+    kept |= before
     rest = {name: attributes for name, attributes in people.items() if name not in kept}
+    if before:
+        return {
+            **kept,
+            **join_people(rest, [(people[name], split) for name, split in kept.items()], recipe),
+        }
     return {**kept, **split_people(rest, recipe)}
 
 
