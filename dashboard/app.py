@@ -13,7 +13,21 @@ from core.database import Database
 from core.errors import InvalidSettings
 from core.store import Store
 from dashboard import health, identity, problems, security
-from dashboard.api import account, datasets, events, files, items, jobs, models, openapi, recordings, results
+from dashboard.api import (
+    account,
+    curves,
+    datasets,
+    events,
+    files,
+    items,
+    job_files,
+    jobs,
+    logs,
+    models,
+    openapi,
+    recordings,
+    results,
+)
 from dashboard.pages import datasets as dataset_pages
 from dashboard.pages import job_list, job_page, new_job, sign_in
 from dashboard.rendering import register_rendering
@@ -61,6 +75,8 @@ def create_app(settings: Settings) -> OpenAPI:
     register_rendering(app)
 
     for api in (recordings, jobs, items, files, results, events, models, datasets, account):
+        app.register_api(api.api)
+    for api in (curves, logs, job_files):
         app.register_api(api.api)
     for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
         app.register_blueprint(bp)

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
 
 from core.accounts import Role, create_user
 from core.chunks import InferChunk
 from core.database import Database, now
+from core.identifiers import new_id
 from core.jobs import create_job
 from core.leases import claim_chunk
 from core.objects import StoredObject, face_key, recording_key, spectrogram_key
 from core.results import CouldNotDraw, Drawn, Outcome, publish_outcomes
 from core.specs import InferSpec, NewItem
-from core.states import ItemState
-from core.tables import Item, Job, ModelVersion, Recording, RecordingOwner, User
+from core.states import AttemptState, ItemState, JobState
+from core.store import Store
+from core.tables import (
+    Attempt,
+    DatasetVersion,
+    Item,
+    Job,
+    ModelVersion,
+    Recording,
+    RecordingOwner,
+    Transition,
+    User,
+)
+from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+from core.training_tables import Evaluation, JobFile, LogLine, Measurement, TrainingProgress
 from core.workers import register_worker
+
+ALL_FEATURES = ("ve_conv", "ast", "waveform", "picture", "landmarks", "embedding")
 
 
 class FakeDoorbell:
@@ -103,6 +122,85 @@ class Ledger:
                 priority=priority,
             ).id
 
+    def dataset(
+        self, name: str = "people", version: int = 1, *, owner: str = "ada", features: tuple[str, ...] = ()
+    ) -> DatasetVersion:
+        """A prepared dataset of six people; its files are not in the store. It has everything unless told otherwise."""
+        with self.database.write() as session:
+            job_id = _enter_job(session, "prepare", self.user(owner).id, {"kind": "prepare", "dataset": name})
+            made = DatasetVersion(
+                id=f"dataset_{name}_{version}",
+                name=name,
+                version=version,
+                sha256=hashlib.sha256(f"{name}{version}".encode()).hexdigest(),
+                owner_id=self.user(owner).id,
+                job_id=job_id,
+                files=[],
+                summary={
+                    "people": 6,
+                    "features": list(features or ALL_FEATURES),
+                    "by_split": {split: {"people": 2} for split in ("train", "validation", "test")},
+                },
+                created_at=now(session),
+            )
+            session.add(made)
+        return made
+
+    def program(
+        self, spec: TrainSpec | EvaluateSpec | AnalyseSpec, *, owner: str = "ada", name: str = ""
+    ) -> Program:
+        """A job that is a program, already claimed and running."""
+        with self.database.write() as session:
+            job_id = _enter_job(
+                session, spec.kind, self.user(owner).id, spec.model_dump(mode="json"), name=name
+            )
+            attempt = Attempt(
+                id=new_id("attempt"),
+                job_id=job_id,
+                token=1,
+                worker_id=register_worker(session, queue="gpu", device="cpu"),
+                state=AttemptState.ACTIVE,
+                items=1,
+                progress_at=now(session),
+                lease_until=now(session) + timedelta(hours=1),
+                heartbeat_at=now(session),
+                started_at=now(session),
+            )
+            session.add(attempt)
+        return Program(self.database, job_id, attempt.id)
+
+    def training(self, *, owner: str = "ada", name: str = "", task: str = "ve_conv", **spec: Any) -> Program:
+        """A training of VE_conv that is running."""
+        return self.program(
+            TrainSpec.model_validate(
+                {"model": "voices", "dataset": "people@1", "recipe": {"task": task}, **spec}
+            ),
+            owner=owner,
+            name=name,
+        )
+
+    def evaluation(
+        self,
+        program: Program,
+        model: ModelVersion,
+        dataset: DatasetVersion,
+        metrics: dict[str, Any],
+        split: str = "test",
+    ) -> str:
+        with self.database.write() as session:
+            made = Evaluation(
+                id=new_id("eval"),
+                model_version_id=model.id,
+                dataset_version_id=dataset.id,
+                spec_sha256=hashlib.sha256(program.job_id.encode()).hexdigest(),
+                split=split,
+                job_id=program.job_id,
+                metrics=metrics,
+                created_at=now(session),
+            )
+            session.add(made)
+        return made.id
+
     def worker(self) -> str:
         with self.database.write() as session:
             return register_worker(session, queue="gpu", device="cpu")
@@ -148,6 +246,125 @@ class Ledger:
     def counters(self, job_id: str) -> dict[str, int]:
         job = self.get(job_id)
         return {state.value: getattr(job, state.value) for state in ItemState}
+
+
+@dataclass
+class Program:
+    """A program of a job as its supervisor would write down what it tells."""
+
+    database: Database
+    job_id: str
+    attempt_id: str
+
+    def tells(self, step: int = 0, steps: int = 100, **more: Any) -> None:
+        with self.database.write() as session:
+            session.merge(
+                TrainingProgress(
+                    job_id=self.job_id,
+                    **{
+                        "phase": "",
+                        "epoch": 0,
+                        "epochs": 0,
+                        "step": step,
+                        "steps": steps,
+                        "doing": "",
+                        **more,
+                    },
+                    at=now(session),
+                )
+            )
+
+    def curve(self, series: dict[str, list[tuple[int, float, float]]]) -> None:
+        """Points of curves: step, epoch and value of each."""
+        with self.database.write() as session:
+            at = now(session)
+            rows = [
+                {"job_id": self.job_id, "series": name, "step": n, "epoch": e, "value": v, "at": at}
+                for name, points in series.items()
+                for n, e, v in points
+            ]
+            session.execute(insert(Measurement), rows)
+
+    def says(self, *lines: str, level: str = "info") -> None:
+        with self.database.write() as session:
+            session.add_all(
+                LogLine(job_id=self.job_id, level=level, text=text, at=now(session)) for text in lines
+            )
+
+    def leaves(
+        self,
+        name: str,
+        kind: str,
+        content: bytes = b"",
+        media_type: str = "",
+        *,
+        step: int | None = None,
+        store: Store | None = None,
+    ) -> None:
+        """A file; without a store only its row."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        key = f"jobs/{self.job_id}/files/{sha256}"
+        if store is not None:
+            store.put(key, content, media_type or "application/octet-stream")
+        with self.database.write() as session:
+            session.execute(delete(JobFile).where(JobFile.job_id == self.job_id, JobFile.name == name))
+            session.add(
+                JobFile(
+                    job_id=self.job_id,
+                    name=name,
+                    kind=kind,
+                    step=step,
+                    object_key=key,
+                    media_type=media_type or "application/octet-stream",
+                    size_bytes=len(content),
+                    sha256=sha256,
+                    attempt_id=self.attempt_id,
+                    created_at=now(session),
+                )
+            )
+
+    def ends(self, state: JobState = JobState.COMPLETED, **more: Any) -> None:
+        """The job is over; items of it end alike."""
+        item = {JobState.COMPLETED: ItemState.DONE, JobState.CANCELLED: ItemState.CANCELLED}.get(
+            state, ItemState.FAILED
+        )
+        with self.database.write() as session:
+            job = session.get(Job, self.job_id)
+            assert job is not None
+            session.execute(update(Item).where(Item.job_id == self.job_id).values(state=item))
+            job.state, job.finished_at, job.leased = state, now(session), 0
+            setattr(job, item.value, job.total)
+            for name, value in more.items():
+                setattr(job, name, value)
+            session.add(
+                Transition(
+                    job_id=job.id, old="running", new=state.value, actor="ticker", at=now(session), token=None
+                )
+            )
+
+
+def _enter_job(session: Session, kind: str, owner_id: str, spec: dict[str, Any], name: str = "") -> str:
+    """A running job of one item."""
+    at = now(session)
+    job = Job(
+        id=new_id("job"),
+        kind=kind,
+        owner_id=owner_id,
+        name=name or f"{kind} {spec.get('model', spec.get('dataset', ''))}",
+        spec=spec,
+        queue="gpu",
+        state=JobState.RUNNING,
+        total=1,
+        leased=1,
+        created_at=at,
+        queued_at=at,
+        started_at=at,
+    )
+    session.add(job)
+    session.flush()
+    session.add(Item(job_id=job.id, position=0, key=kind, name=job.name, state=ItemState.LEASED))
+    session.add(Transition(job_id=job.id, old="queued", new="running", actor="worker", at=at, token=1))
+    return job.id
 
 
 def drawn(chunk: InferChunk, number: int) -> Drawn:

@@ -15,8 +15,10 @@ from flask import Flask, Response, current_app, request
 
 from core.database import Database
 from core.queries import changed_items, get_job, last_transition_id
+from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL
 from core.tables import User
+from core.training_queries import news_mark
 from dashboard.api.blueprint import api_blueprint
 from dashboard.api.schemas import EventsQuery, JobPath
 from dashboard.api.views import item_view, job_view
@@ -45,6 +47,7 @@ def close_streams() -> None:
 @api.get("/jobs/<job_id>/events", responses={"200": {"content": {"text/event-stream": {}}}})
 def stream(path: JobPath, query: EventsQuery) -> Response:
     """Event `job` with the job and event `items` with `{"data": [item…], "more": bool}`, whenever something moved.
+    Event `training`, without an id, when a program told something: its progress, curves, log or files are new.
 
     The id of an event goes back in `Last-Event-ID`: what moved in between is then sent first. `more` says that too
     much moved for one event; read the items again. The stream ends when the job does; asking again is then answered
@@ -63,15 +66,19 @@ def stream(path: JobPath, query: EventsQuery) -> Response:
             503, "too_many_streams", "Too many pages watch at the moment; ask for the job instead."
         )
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    response = Response(_events(app, database, user, job.id, seen), mimetype="text/event-stream")
+    told = _events(app, database, user, job.id, seen, is_program=job.kind in PROGRAM_KINDS)
+    response = Response(told, mimetype="text/event-stream")
     response.call_on_close(_places.release)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
     return response
 
 
-def _events(app: Flask, database: Database, user: User, job_id: str, since: int | None) -> Iterator[str]:
+def _events(
+    app: Flask, database: Database, user: User, job_id: str, since: int | None, *, is_program: bool
+) -> Iterator[str]:
     started = quiet_since = time.monotonic()
+    mark: object = None
     seen = -1 if since is None else since
     yield "retry: 2000\n\n"
     while time.monotonic() - started < LONGEST_SECONDS:
@@ -79,6 +86,11 @@ def _events(app: Flask, database: Database, user: User, job_id: str, since: int 
             news, seen, is_over = _news(
                 database, user, job_id, seen, with_items=since is not None or seen >= 0
             )
+        if is_program:
+            with database.read() as session:
+                mark, before = news_mark(session, job_id), mark
+            if mark != before:
+                news += "event: training\ndata: {}\n\n"
         if news:
             quiet_since = time.monotonic()
             yield news
