@@ -107,12 +107,14 @@ def job_input(session: Session, job: Job) -> Literal["voice", "face"] | None:
 
 
 def list_models(session: Session) -> list[tuple[ModelVersion, list[str]]]:
-    """Every model version, newest first, with the aliases that point at it."""
+    """Every model version that was not deleted, newest first, with the aliases that point at it."""
     aliases: dict[str, list[str]] = {}
     for alias in session.scalars(select(Alias).order_by(Alias.name)):
         aliases.setdefault(alias.model_version_id, []).append(alias.name)
     models = session.scalars(
-        select(ModelVersion).order_by(ModelVersion.created_at.desc(), ModelVersion.id.desc())
+        select(ModelVersion)
+        .where(ModelVersion.deleted_at.is_(None))
+        .order_by(ModelVersion.created_at.desc(), ModelVersion.id.desc())
     )
     return [(model, aliases.get(model.id, [])) for model in models]
 

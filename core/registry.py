@@ -11,10 +11,11 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from core.database import Database, now
@@ -48,6 +49,7 @@ PRODUCTION = "production"
 _READ_AT_ONCE = 1 << 22
 # How often files that somebody removes at the same moment are put back.
 _TRIES = 3
+_FRESH = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def take_in_model_file(store: Store, source: IO[bytes], *, max_bytes: int) -> tu
             digest.update(piece)
             spool.write(piece)
         sha256 = digest.hexdigest()
-        if not store.exists(model_upload_key(sha256)):
+        # An old file that no version is made of may be tidied away before this one is registered: a new one is not.
+        if not _is_fresh(store, model_upload_key(sha256)):
             spool.seek(0)
             store.put_file(model_upload_key(sha256), spool, "application/octet-stream")
     return sha256, size
@@ -250,6 +253,11 @@ def hold_registry(session: Session) -> None:
         session.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
 
 
+def _is_fresh(store: Store, key: str) -> bool:
+    limit = datetime.now(UTC) - _FRESH
+    return any(found == key and written_at > limit for found, written_at in store.ages(key))
+
+
 def _put_from(store: Store, folder: Path) -> Callable[[ModelFile], None]:
     def put(file: ModelFile) -> None:
         with (folder / file.name).open("rb") as content:
@@ -350,19 +358,12 @@ def resolve_model(session: Session, reference: str) -> ModelVersion:
         assert version is not None
         return version
     name, _, number = reference.partition("@")
-    query = (
-        select(ModelVersion)
-        .where(ModelVersion.name == name, ModelVersion.deleted_at.is_(None))
-        .order_by(ModelVersion.version.desc())
-        .limit(1)
-    )
-    if number:
-        query = query.where(
-            ModelVersion.version == (int(number) if number.isascii() and number.isdigit() else -1)
-        )
+    query = _version_of(name, number).where(ModelVersion.deleted_at.is_(None))
     found = session.scalar(query)
     if found is not None:
         return found
+    if number and session.scalar(_version_of(name, number)) is not None:
+        raise InvalidRequest(f"{reference} was deleted. Choose another version.")
     there = [*session.scalars(select(Alias.name).order_by(Alias.name))]
     there += [
         model.label
@@ -371,6 +372,17 @@ def resolve_model(session: Session, reference: str) -> ModelVersion:
         )
     ]
     raise InvalidRequest(f"There is no model {reference!r}. There are: {', '.join(there) or 'none yet'}.")
+
+
+def _version_of(name: str, number: str) -> Select[ModelVersion]:
+    query = (
+        select(ModelVersion).where(ModelVersion.name == name).order_by(ModelVersion.version.desc()).limit(1)
+    )
+    if number:
+        query = query.where(
+            ModelVersion.version == (int(number) if number.isascii() and number.isdigit() else -1)
+        )
+    return query
 
 
 def fetch_model(store: Store, version: ModelVersion, cache: Path) -> Path:
@@ -383,7 +395,10 @@ def fetch_model(store: Store, version: ModelVersion, cache: Path) -> Path:
     if version.deleted_at is not None:
         raise NotFound(f"{version.label} was deleted. Choose another version.")
     folder = cache / version.sha256
-    if folder.is_dir() and all(holds(folder / file["name"], file["sha256"]) for file in version.files):
+    needed = [
+        file for file in version.files if file["name"] != CARD
+    ]  # a new card is no reason to fetch weights again
+    if folder.is_dir() and all(holds(folder / file["name"], file["sha256"]) for file in needed):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with made_whole(folder) as making:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import IO, Any
 
 import boto3
@@ -94,6 +95,15 @@ class Store:
         except NotFound:
             return False
         return True
+
+    def ages(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Keys, each with when its object was last written, by the store's clock."""
+        with _translated(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                for entry in page.get("Contents", []):
+                    yield entry["Key"], entry["LastModified"]
 
     def delete(self, key: str) -> None:
         with _translated(key):

@@ -1,0 +1,65 @@
+"""What metrics are called where people read them, and how their numbers are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_WORDS = {
+    "matching.voice_to_face": "Finds the face of a voice among {}",
+    "matching.face_to_voice": "Finds the voice of a face among {}",
+    "retrieval.r": "Right face among the first {}",
+    "retrieval.map": "Retrieval, mean average precision",
+    "auc": "Tells right pairs from wrong ones (AUC)",
+    "embedding.cosine": "Cosine similarity of embeddings",
+    "embedding.l1": "Distance of embeddings (L1)",
+    "embedding.l2": "Distance of embeddings (L2)",
+    "embedding.angle": "Angle between embeddings",
+    "landmarks.rmse": "Error of landmarks, pixels",
+    "landmarks.normalised": "Error of landmarks, by the distance of the eyes",
+    "ssim": "Structural similarity (SSIM)",
+    "lpips": "Perceptual distance (LPIPS)",
+    "frechet": "Fréchet distance",
+    "kernel_distance": "Kernel distance",
+    "attributes.gender": "Gender agrees",
+    "attributes.age": "Age agrees",
+    "vggface_score": "VGG-Face score",
+    "diversity": "Diversity of faces",
+    "face_found": "A face is found",
+    "variation.identity": "Variation with the noise, identity",
+    "variation.pixels": "Variation with the noise, pixels",
+}
+_SAME_GENDER = ".same_gender"
+# Shares of cases, which people read as percents.
+_SHARES = ("matching.", "retrieval.r", "attributes.gender", "face_found")
+
+
+def metric_title(name: str) -> str:
+    """The name of a metric in words; names nobody here knows stay as they are."""
+    base = name.removesuffix(_SAME_GENDER)
+    more = ", within a gender" if base != name else ""
+    if base in _WORDS:
+        return _WORDS[base] + more
+    stem, _, ways = base.rpartition(".")
+    if stem in _WORDS and ways.isdigit():
+        return _WORDS[stem].format(ways) + more
+    if base.startswith("retrieval.r") and base.removeprefix("retrieval.r").isdigit():
+        return _WORDS["retrieval.r"].format(base.removeprefix("retrieval.r")) + more
+    return name
+
+
+def metric_number(name: str, value: float | None) -> str:
+    """A value of a metric as it is printed: shares in percent, others with three digits that say something."""
+    if value is None:
+        return ""
+    if name.startswith(_SHARES):
+        return f"{100 * value:.1f} %"
+    return f"{value:.3f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+
+
+def metric_interval(name: str, metric: Mapping[str, Any]) -> str:
+    """The 95 % interval of a metric; empty where it has none."""
+    low, high = metric.get("low"), metric.get("high")
+    if low is None or high is None:
+        return ""
+    return f"{metric_number(name, low)} – {metric_number(name, high)}"
