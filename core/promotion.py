@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from core.audit import record
 from core.database import now
 from core.errors import Conflict, InvalidRequest, NotFound
-from core.registry import PRODUCTION, input_of
+from core.registry import PRODUCTION, hold_registry, input_of
 from core.tables import Alias, ModelVersion
 from core.training_tables import AliasMove
 
@@ -49,6 +49,7 @@ def promote(
         InvalidRequest: the version was deleted, cannot be what the alias stands for, or the name is no alias'.
     """
     _check_name(session, alias)
+    hold_registry(session)
     held = _hold(session, alias, version)
     candidate = session.get(ModelVersion, version.id, populate_existing=True)
     if candidate is None or candidate.deleted_at is not None:
@@ -80,18 +81,31 @@ def promote(
     )
 
 
-def rollback(session: Session, alias: str, *, actor: str, reason: str = "") -> AliasMove:
-    """Points an alias where it pointed before.
+def rollback(
+    session: Session, alias: str, *, actor: str, reason: str = "", expected: ModelVersion | None = None
+) -> AliasMove:
+    """Points an alias where it pointed before. That was meant once, so another kind of input is no obstacle.
+
+    Args:
+        expected: roll back from this version only. Asked twice, it then happens once.
 
     Raises:
         NotFound: there is no such alias.
-        Conflict: it never pointed anywhere else, or all of that was deleted.
+        Conflict: it points at another version than expected, or there is nothing left to roll back to.
     """
+    hold_registry(session)
     held = _held(session, alias)
     if held is None:
         raise NotFound(f"There is no alias {alias!r}.")
     before = session.get(ModelVersion, held.model_version_id)
     assert before is not None
+    if expected is not None and before.id != expected.id:
+        last = _moves(session, alias)[-1:]
+        if last and last[0].kind == "rollback" and last[0].old_version_id == expected.id:
+            return last[0]
+        raise Conflict(
+            f"{alias} points at {before.label} by now, not at {expected.label}. Nothing was moved."
+        )
     target = _version_before(session, alias)
     if target is None:
         raise Conflict(f"{alias} points at {before.label}, and there is nothing left to roll back to.")

@@ -15,6 +15,7 @@ from core.store import Store
 from dashboard import health, identity, problems, security
 from dashboard.api import (
     account,
+    aliases,
     curves,
     datasets,
     events,
@@ -23,6 +24,7 @@ from dashboard.api import (
     job_files,
     jobs,
     logs,
+    model_details,
     models,
     openapi,
     recordings,
@@ -75,6 +77,8 @@ def create_app(settings: Settings) -> OpenAPI:
     register_rendering(app)
 
     for api in (recordings, jobs, items, files, results, events, models, datasets, account):
+        app.register_api(api.api)
+    for api in (aliases, model_details):
         app.register_api(api.api)
     for api in (curves, logs, job_files):
         app.register_api(api.api)

@@ -40,3 +40,8 @@ def may_change_models(user: User) -> bool:
 def require_operator(user: User) -> None:
     if not may_change_models(user):
         raise NotAllowed("Only operators and admins change which models there are.")
+
+
+def require_audit(user: User) -> None:
+    if user.role not in _OPERATORS:
+        raise NotAllowed("Only operators and admins look at who changed what.")

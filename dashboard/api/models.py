@@ -14,6 +14,8 @@ from flask import Response, request
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest, NotFound, TooLarge
+from core.metric_words import metric_title
+from core.model_deletion import delete_model
 from core.queries import aliases_of, list_models
 from core.registry import (
     UploadedFile,
@@ -23,10 +25,13 @@ from core.registry import (
     resolve_model,
     take_in_model_file,
 )
+from core.registry_queries import Headline, headlines
 from core.tables import ModelVersion
 from dashboard.api.blueprint import PREFIX, answer, api_blueprint
 from dashboard.api.object_response import object_response
+from dashboard.api.registry_schemas import DeleteQuery, DeletionView
 from dashboard.api.schemas import (
+    HeadlineView,
     ModelDetails,
     ModelFilePath,
     ModelFileSent,
@@ -51,7 +56,9 @@ _FILE: dict[str | int | HTTPStatus, Any] = {"200": {"content": {"application/oct
 def index() -> Response:
     """Every model version, newest first."""
     with services().database.read() as session:
-        data = [ModelView(**_facts(model, aliases)) for model, aliases in list_models(session)]
+        models = list_models(session)
+        best = headlines(session, [model for model, _ in models])
+    data = [ModelView(**_facts(model, aliases, best.get(model.id))) for model, aliases in models]
     return answer(ModelList(data=data))
 
 
@@ -100,7 +107,7 @@ def show(path: ModelPath) -> Response:
 def download(path: ModelFilePath) -> Response:
     """A file of a model version. It answers Range and If-None-Match."""
     with services().database.read() as session:
-        model = _find(session, path.label)
+        model = find_model(session, path.label)
     for file in model.files:
         if file["name"] == path.name:
             return object_response(
@@ -114,7 +121,39 @@ def download(path: ModelFilePath) -> Response:
     raise NotFound(f"{model.label} has no file {path.name!r}.")
 
 
-def _find(session: Session, label: str) -> ModelVersion:
+@api.delete("/models/<label>", responses={200: DeletionView, 409: Problem})
+def delete(path: ModelPath, query: DeleteQuery) -> Response:
+    """Delete one version, given as `name@version`; for operators. What is in use stays."""
+    user = viewer()
+    require_operator(user)
+    here = services()
+    found = delete_model(
+        here.database,
+        here.store,
+        path.label,
+        actor=user.id,
+        bundled=here.settings.model_folder,
+        reason=query.reason,
+        dry_run=query.dry_run,
+    )
+    body = DeletionView(
+        model=found.label,
+        deleted=found.deleted,
+        dry_run=query.dry_run,
+        in_use=list(found.in_use),
+        files=list(found.files),
+        shared=list(found.shared),
+        freed_bytes=found.freed_bytes,
+    )
+    return answer(body)
+
+
+def find_model(session: Session, label: str) -> ModelVersion:
+    """The version that an alias, a name or `name@version` stands for.
+
+    Raises:
+        NotFound: there is none, or it was deleted.
+    """
     try:
         return resolve_model(session, label)
     except InvalidRequest as error:
@@ -123,8 +162,9 @@ def _find(session: Session, label: str) -> ModelVersion:
 
 def _answer_with(label: str, status: int = 200) -> Response:
     with services().database.read() as session:
-        model = _find(session, label)
+        model = find_model(session, label)
         aliases = aliases_of(session, model.id)
+        best = headlines(session, [model]).get(model.id)
     files = [
         ModelFileView(
             name=file["name"],
@@ -134,11 +174,13 @@ def _answer_with(label: str, status: int = 200) -> Response:
         )
         for file in model.files
     ]
-    details = ModelDetails(**_facts(model, aliases), sha256=model.sha256, config=model.config, files=files)
+    details = ModelDetails(
+        **_facts(model, aliases, best), sha256=model.sha256, config=model.config, files=files
+    )
     return answer(details, status)
 
 
-def _facts(model: ModelVersion, aliases: list[str]) -> dict[str, Any]:
+def _facts(model: ModelVersion, aliases: list[str], best: Headline | None) -> dict[str, Any]:
     return {
         "label": model.label,
         "name": model.name,
@@ -148,4 +190,16 @@ def _facts(model: ModelVersion, aliases: list[str]) -> dict[str, Any]:
         "aliases": aliases,
         "size_bytes": sum(file["size_bytes"] for file in model.files),
         "created_at": model.created_at,
+        "job": model.job_id,
+        "headline": HeadlineView(
+            name=best.name,
+            title=metric_title(best.name),
+            value=best.metric["value"],
+            low=best.metric.get("low"),
+            high=best.metric.get("high"),
+            dataset=best.dataset,
+            split=best.split,
+        )
+        if best is not None
+        else None,
     }

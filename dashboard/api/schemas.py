@@ -232,6 +232,16 @@ class ModelFileView(BaseModel):
     url: str
 
 
+class HeadlineView(BaseModel):
+    name: str = Field(description="As docs/metrics.md has it.")
+    title: str
+    value: float
+    low: float | None
+    high: float | None
+    dataset: str
+    split: str
+
+
 class ModelView(BaseModel):
     label: str = Field(description="`name@version`, which never changes its meaning.")
     name: str
@@ -243,6 +253,8 @@ class ModelView(BaseModel):
     aliases: list[str]
     size_bytes: int
     created_at: datetime
+    job: str | None = Field(description="That trained it; null for models that were brought in.")
+    headline: HeadlineView | None = Field(description="The metric that says most, where it was measured.")
 
 
 class ModelDetails(ModelView):
