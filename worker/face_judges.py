@@ -24,11 +24,13 @@ class Verdict:
         found: whether YuNet finds a face.
         gender: what the reader says, or None when its own detector finds no face.
         identity: SFace's unit vector `[128]`, or None when no face was found.
+        age: in years, what the reader says, or None when its own detector finds no face.
     """
 
     found: bool
     gender: str | None
     identity: npt.NDArray[np.float32] | None
+    age: int | None = None
 
 
 class Judges:
@@ -53,4 +55,6 @@ class Judges:
         if detected:
             identity = np.asarray(self._engine._forward(align_face(reversed_face, detected[0], size=112)))
         read = self._reader.predict(Image.fromarray(face))
-        return Verdict(bool(detected), str(read[0]["gender"]["value"]) if read else None, identity)
+        gender = str(read[0]["gender"]["value"]) if read else None
+        age = int(read[0]["age"]["value"]) if read else None
+        return Verdict(bool(detected), gender, identity, age)

@@ -97,9 +97,17 @@ class ConditionalGenerator(Decoder):
 
     def decode(self, embeddings: torch.Tensor, seed: int = 0) -> Pictures:
         same = self.noise(1, torch.Generator().manual_seed(seed))
+        return self.decode_with_noise(embeddings, same.expand(len(embeddings), -1))
+
+    def decode_with_noise(self, embeddings: torch.Tensor, noise: torch.Tensor) -> Pictures:
+        """As `decode`, with a noise of its own for every row: `[N, noise_length]`."""
         parts = []
-        for some in torch.split(embeddings.to(self.device), _FACES_AT_ONCE):
+        for some, accidents in zip(
+            torch.split(embeddings.to(self.device), _FACES_AT_ONCE),
+            torch.split(noise.to(self.device), _FACES_AT_ONCE),
+            strict=True,
+        ):
             with torch.no_grad(), inference_precision(self.device, self.precision):
-                faces = self(same.expand(len(some), -1), some)
+                faces = self(accidents, some)
             parts.append(((faces + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
         return Pictures(torch.cat(parts).contiguous().numpy())
