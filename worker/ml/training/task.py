@@ -168,6 +168,8 @@ class Task(ABC):
         """Called before a phase, also on resuming in the middle of it: says which parameters are trained.
 
         Chance is drawn from torch's own generators here, which the engine has seeded.
+        Networks are in training mode; a part that is put into evaluation mode here stays in it while the phase trains.
+        What is done to weights here is not done again on resuming.
         """
 
     @abstractmethod
