@@ -57,6 +57,9 @@ class Settings(BaseModel):
     tick_seconds: float = Field(
         1.0, gt=0, description="How often the ticker publishes, reconciles and reaps."
     )
+    webhooks_to_private: bool = Field(
+        False, description="Whether notes about runs may go to loopback and private addresses."
+    )
     ring_again_seconds: float = Field(
         30.0, gt=0, description="After this long unclaimed, a queued job is rung again."
     )

@@ -58,7 +58,7 @@ def dataset_of(session: Session, job: Job) -> DatasetVersion | None:
     A second job with the same inputs ends with the version that the first one made.
     """
     made = session.scalar(select(DatasetVersion).where(DatasetVersion.job_id == job.id))
-    if made is not None or job.done < job.total:
+    if made is not None or job.done + job.cached < job.total:
         return made
     versions = select(DatasetVersion, Job).join(Job, Job.id == DatasetVersion.job_id)
     versions = versions.where(DatasetVersion.name == job.spec["dataset"])

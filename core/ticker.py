@@ -1,31 +1,42 @@
-"""The ticker: rings what the outbox holds, rings again what nobody answered, and reaps the claims of the dead.
+"""The ticker: rings what the outbox holds, reaps the claims of the dead, fires schedules, and delivers notes.
 
 `python -m core.ticker`. Any number may run: each step is a transaction that finds nothing to do if another was first.
+Bells, schedules and notes each have a thread. Planning a large collection takes seconds, and a receiver of notes may
+take half a minute to answer; neither keeps a worker from being woken.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from types import FrameType
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from core.advancing import advance
 from core.config import Settings, load_settings
-from core.database import Database
+from core.database import Database, now
 from core.errors import Retryable
+from core.firing import Pairs, fire_due, fire_for_pairs
 from core.leases import reap
 from core.logs import set_up_logs
 from core.outbox import Doorbell, publish, ring_again
 from core.queue import CeleryDoorbell, make_celery
+from core.store import Store
+from core.webhooks import deliver
 from core.workers import forget_dead_workers
 
 log = structlog.get_logger()
 
+Clock = Callable[[Session], datetime]
+
 
 def tick(database: Database, doorbell: Doorbell, settings: Settings) -> None:
-    """One round. What fails is told and left for the next round."""
+    """One round of bells. What fails is told and left for the next round."""
     try:
         if reaped := reap(database, max_attempts=settings.max_attempts):
             log.info("reaped", attempts=reaped)
@@ -38,11 +49,60 @@ def tick(database: Database, doorbell: Doorbell, settings: Settings) -> None:
         log.warning("this round failed", error=str(error).splitlines()[0])
 
 
+class Scheduling:
+    """Rounds of schedules. Its steps fail each by itself: one that cannot be done keeps no other from being done."""
+
+    def __init__(self, database: Database, store: Store, settings: Settings, *, clock: Clock = now) -> None:
+        """
+        Args:
+            clock: tells the time by which schedules fire; tests give a fast one.
+        """
+        self._database, self._store, self._settings, self._clock = database, store, settings, clock
+        self._pairs = Pairs(database, store)
+
+    def round(self) -> None:
+        if fired := _tried("fire", lambda: fire_due(self._database, clock=self._clock)):
+            log.info("fired", runs=fired)
+        if fired := _tried("count", lambda: fire_for_pairs(self._database, self._pairs, clock=self._clock)):
+            log.info("fired for new pairs", runs=fired)
+        moved = _tried(
+            "advance",
+            lambda: advance(
+                self._database, self._store, self._pairs, queue=self._settings.queue, clock=self._clock
+            ),
+        )
+        if moved:
+            log.info("took runs on", runs=moved)
+
+    def deliver(self) -> None:
+        """One round of notes to those who asked."""
+        private = self._settings.webhooks_to_private
+        if sent := _tried("deliver", lambda: deliver(self._database, private=private, clock=self._clock)):
+            log.info("delivered", notes=sent)
+
+
+def _tried(what: str, step: Callable[[], int]) -> int:
+    try:
+        return step()
+    except (Retryable, SQLAlchemyError) as error:
+        log.warning("this round failed", step=what, error=str(error).splitlines()[0])
+    except Exception:
+        log.exception("this round failed", step=what)
+    return 0
+
+
+def _again_and_again(step: Callable[[], None], seconds: float, stop: threading.Event) -> None:
+    while not stop.is_set():
+        step()
+        stop.wait(seconds)
+
+
 def main() -> None:
     set_up_logs()
     settings = load_settings()
     database = Database(settings.database_url)
     doorbell = CeleryDoorbell(make_celery(settings))
+    scheduling = Scheduling(database, Store(settings), settings)
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -51,9 +111,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     log.info("ticking", every_seconds=settings.tick_seconds)
-    while not stop.is_set():
-        tick(database, doorbell, settings)
-        stop.wait(settings.tick_seconds)
+    for name, step in (("schedules", scheduling.round), ("notes", scheduling.deliver)):
+        # Whatever they are at can be left at any point, so nothing waits for them at the end.
+        threading.Thread(
+            target=_again_and_again, args=(step, settings.tick_seconds, stop), name=name, daemon=True
+        ).start()
+    _again_and_again(lambda: tick(database, doorbell, settings), settings.tick_seconds, stop)
 
 
 if __name__ == "__main__":
