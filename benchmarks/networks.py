@@ -6,6 +6,7 @@ seconds. The table of `docs/networks.md` holds these numbers, and a test compare
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from worker.ml.model_files import read_config
 from worker.ml.model_folders import find_model
 from worker.ml.networks.catalogue import KINDS
+from worker.ml.networks.ge2e import GE2E
+from worker.ml.networks.heads import Head
 from worker.ml.networks.pretrained import Network
 from worker.ml.networks.ve_conv import VEConv
 from worker.ml.speech_to_face import SpeechToFace
@@ -24,6 +27,7 @@ from worker.ml.voice_features import MEL_BANDS, WINDOW_FRAMES, WINDOW_SAMPLES, w
 
 DEFAULT_MODEL = "speech_to_face"
 _SAMPLE_RATE = 16_000
+_REALLY_BUILT = ("ge2e", "voice_head")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def network_size(kind: str) -> Size:
     if kind == DEFAULT_MODEL:
         return _default_model_size()
     network_class = KINDS[kind].network_class()
-    with FakeTensorMode(), torch.no_grad():
+    # Those that hear with GE2E are small and build a filter bank that needs real numbers.
+    with nullcontext() if kind in _REALLY_BUILT else FakeTensorMode(), torch.no_grad():
         network = network_class(network_class.Config()).eval()
         given = _inputs(kind, network)
         # Written out as products: PyTorch's counter does not know its quicker attention on CPUs.
@@ -55,7 +60,10 @@ def network_size(kind: str) -> Size:
             answer = network(*given)
     answers = answer if isinstance(answer, tuple) else (answer,)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Size(_shapes(given), _shapes(answers), parameters, counter.get_total_flops() / 1e9)
+    operations = counter.get_total_flops()
+    if isinstance(network, GE2E):
+        operations += _recurrent_operations(network.config.hidden, network.config.layers, windows=1)
+    return Size(_shapes(given), _shapes(answers), parameters, operations / 1e9)
 
 
 def _inputs(kind: str, network: Network) -> tuple[torch.Tensor, ...]:
@@ -70,6 +78,10 @@ def _inputs(kind: str, network: Network) -> tuple[torch.Tensor, ...]:
             return (empty(2, config.bins, config.frames),)
         case "voice_encoder" if kind == "ast":
             return (empty(config.frames, config.mel_bands),)
+        case "voice_encoder" if kind == "ge2e":
+            return (empty(WINDOW_FRAMES, MEL_BANDS),)
+        case "voice_encoder" | "face_encoder" if isinstance(network, Head):
+            return (empty(network.base.embedding_length),)
         case "voice_encoder":
             return (empty(round(config.clip_seconds * _SAMPLE_RATE)),)
         case "face_encoder":
@@ -91,16 +103,21 @@ def _default_model_size() -> Size:
         model.voice_encoder.linear(torch.zeros(windows, config.voice_encoder["hidden"]))
         latent = model.voice_to_face(torch.zeros(1, config.voice_encoder["embedding"]))
         faces = model.face_generator(latent)
-    # PyTorch does not count recurrent layers: each step multiplies its input and its state with four matrices each.
-    hidden, layers = config.voice_encoder["hidden"], config.voice_encoder["layers"]
-    lengths = [MEL_BANDS] + [hidden] * (layers - 1)
-    recurrent = sum(2 * 4 * hidden * (length + hidden) for length in lengths) * WINDOW_FRAMES * windows
+    recurrent = _recurrent_operations(
+        config.voice_encoder["hidden"], config.voice_encoder["layers"], windows=windows
+    )
     return Size(
         f"{windows}×{WINDOW_SAMPLES}",
         _shapes((faces,)),
         sum(tensor.numel() for tensor in model.state_dict().values()),
         (counter.get_total_flops() + recurrent) / 1e9,
     )
+
+
+def _recurrent_operations(hidden: int, layers: int, *, windows: int) -> int:
+    """PyTorch does not count recurrent layers: each step multiplies its input and its state with four matrices each."""
+    lengths = [MEL_BANDS] + [hidden] * (layers - 1)
+    return sum(2 * 4 * hidden * (length + hidden) for length in lengths) * WINDOW_FRAMES * windows
 
 
 def _shapes(tensors: tuple[torch.Tensor, ...]) -> str:

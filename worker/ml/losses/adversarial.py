@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch.nn import functional as F
 
-Form = Literal["relativistic", "relativistic_average", "standard"]
+Form = Literal["relativistic", "relativistic_average", "standard", "hinge"]
 
 
 class AdversarialTerms(NamedTuple):
@@ -42,15 +42,17 @@ def discriminator_loss(
     `relativistic_average`: ½·[E g(D(f,c) - E D(f~,c)) + E g(E D(f,c) - D(f~,c))], identity term as above.
     `standard`, the ablation without differences: E g(D(f,c)) + E g(-D(f~,c)) + w·E g(-D(f,c')), where a real face with
     another's voice counts as drawn, as Reed et al. (arXiv 1605.05396) have it for texts.
+    `hinge`: the same with max(0, 1 - x) in place of g(x) (Lim and Ye, arXiv 1705.02894).
 
     Args:
         real, drawn: D(f,c) and D(f~,c), `[B]`.
         real_with_other: D(f,c'), `[B]`; may be left out when the weight is zero.
         identity_weight: w; zero is the ablation without identity terms.
     """
-    if form == "standard":
-        adversarial = (_g(real) + _g(-drawn)).mean()
-        identity = _identity(real_with_other, identity_weight, lambda other: _g(-other))
+    if form in ("standard", "hinge"):
+        miss = _g if form == "standard" else _hinge
+        adversarial = (miss(real) + miss(-drawn)).mean()
+        identity = _identity(real_with_other, identity_weight, lambda other: miss(-other))
     else:
         adversarial = _relativistic(real, drawn, form)
         identity = _identity(real_with_other, identity_weight, lambda other: _g(real - other))
@@ -70,14 +72,15 @@ def generator_loss(
     `relativistic`: E g(D(f~,c) - D(f,c)) + w·E g(D(f~,c) - D(f~,c')).
     `relativistic_average`: ½·[E g(D(f~,c) - E D(f,c)) + E g(E D(f~,c) - D(f,c))], identity term as above.
     `standard`: E g(D(f~,c)). Its identity term is zero: a drawn face with another's voice is no part of that game.
+    `hinge`: E -D(f~,c), likewise.
 
     Args:
         real, drawn: D(f,c) and D(f~,c), `[B]`.
-        drawn_with_other: D(f~,c'), `[B]`; may be left out when the weight is zero, and for `standard`.
+        drawn_with_other: D(f~,c'), `[B]`; may be left out when the weight is zero, and for `standard` and `hinge`.
         identity_weight: w; zero is the ablation without identity terms.
     """
-    if form == "standard":
-        adversarial = _g(drawn).mean()
+    if form in ("standard", "hinge"):
+        adversarial = _g(drawn).mean() if form == "standard" else -drawn.float().mean()
         return _terms(adversarial, 0.0, None)
     adversarial = _relativistic(drawn, real, form)
     identity = _identity(drawn_with_other, identity_weight, lambda other: _g(drawn - other))
@@ -118,13 +121,17 @@ def _g(scores: torch.Tensor) -> torch.Tensor:
     return F.softplus(-scores.float())
 
 
+def _hinge(scores: torch.Tensor) -> torch.Tensor:
+    return F.relu(1 - scores.float())
+
+
 def _relativistic(better: torch.Tensor, worse: torch.Tensor, form: Form) -> torch.Tensor:
     """Small where `better` scores are above `worse` ones, row by row or against the other's mean."""
     if form == "relativistic":
         return _g(better - worse).mean()
     if form == "relativistic_average":
         return (_g(better - worse.mean()).mean() + _g(better.mean() - worse).mean()) / 2
-    raise ValueError(f"There is no form {form!r}; use relativistic, relativistic_average or standard.")
+    raise ValueError(f"There is no form {form!r}; use relativistic, relativistic_average, standard or hinge.")
 
 
 def _identity(

@@ -89,8 +89,8 @@ def test_scores_far_apart_cost_what_they_should_and_stay_finite() -> None:
 
 
 def test_an_unknown_form_is_refused() -> None:
-    with pytest.raises(ValueError, match="no form 'hinge'"):
-        generator_loss(torch.zeros(1), torch.zeros(1), form="hinge", identity_weight=0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no form 'wasserstein'"):
+        generator_loss(torch.zeros(1), torch.zeros(1), form="wasserstein", identity_weight=0)  # type: ignore[arg-type]
 
 
 def test_the_penalty_is_ten_times_the_mean_squared_norm_of_the_slope() -> None:
