@@ -202,6 +202,16 @@ def check_analysis(session: Session, owner: User, spec: AnalyseSpec) -> tuple[An
     return _pinned(spec, checking.pinned), checking.problems
 
 
+def model_references(spec: TrainSpec | EvaluateSpec | AnalyseSpec) -> dict[str, str]:
+    """Every model that a spec names, by its field."""
+    if isinstance(spec, TrainSpec):
+        fields = ("face_encoder", "face_decoder", "backbone", "voice_encoder")
+        named = {name: getattr(spec.recipe, name, None) for name in fields} | {"parent": spec.parent}
+    else:
+        named = {"model": spec.model, "partner": getattr(spec, "partner", None)}
+    return {name: reference for name, reference in named.items() if reference is not None}
+
+
 def model_names(spec: TrainSpec) -> list[str]:
     """Every name under which a training registers something; the model's own comes first."""
     return [spec.model, *(spec.model + ending for ending in MORE_NAMES[spec.recipe.task])]

@@ -3,18 +3,20 @@
 `python keeper.py PARENT_PID NICE PROGRAM ARGUMENT...`. A worker that is killed with SIGKILL can stop nothing; the
 kernel signals its child instead, but not that child's children, and torchrun puts those in sessions of their own. The
 keeper is that child. It takes in every orphan among its descendants, and when the program has ended, or whoever
-started it is gone, it kills all of them. It passes SIGTERM on to the program, and ends as the program did: with its code, or 128
-and the number of the signal. Run by path; it imports nothing of ours.
+started it is gone, it kills all of them. It passes SIGTERM on to the program, and ends as the program did: with its
+code, or 128 and the number of the signal. Run by path; it imports nothing of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -79,6 +81,9 @@ def _become_program(nice: int) -> None:
     # Should somebody kill the keeper itself, at least the program goes with it.
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.nice(nice)
+    # Where memory runs out, the training is to go, and not the worker that starts it again.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def _wait(program: subprocess.Popen[bytes], parent: int) -> int:

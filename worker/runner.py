@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,20 +21,24 @@ import numpy as np
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.chunks import ClaimedItem, InferChunk, PrepareChunk, ProgramChunk
+from core.chunks import Chunk, ClaimedItem, InferChunk, PrepareChunk, ProgramChunk
 from core.config import Settings
 from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
-from core.leases import claim_chunk, release
+from core.leases import claim_chunk, is_work_waiting, release
+from core.program_results import is_mine
 from core.results import CouldNotDraw, Outcome, publish_outcomes
+from core.specs import PROGRAM_KINDS
 from core.store import Store
 from core.workers import end_worker, register_worker
 from worker.dataset_work import DatasetWork
 from worker.ml.audio import Limits
 from worker.ml.errors import ModelError
 from worker.models import LoadedModel, Models, draw_all
+from worker.program_work import ProgramWork
 from worker.pulse import Pulse
 from worker.stations import Heard, hand_out, hear
+from worker.supervisor import Why
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -44,6 +49,9 @@ DECODERS = 4
 WRITERS = 4
 PUBLISH_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0
+LOOK_SECONDS = 0.3  # from one look for other work to the next, while a dataset or a program is in the making
+CLOSING_SECONDS = 40.0  # a program leaves a checkpoint within 30 s
+_SHARED_KINDS = ("infer", "prepare")  # several chunks of these are open at a time
 _CANCELLED = "it was cancelled or taken away"
 _LEAVING = "the worker is leaving"
 
@@ -72,7 +80,10 @@ class _Coming:
 class Runner:
     """One per process. `run_until_idle` is called by the doorbell; `close` when the process ends."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, programs: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Args:
+        programs: see `ProgramWork`.
+        """
         self._settings = settings
         self._database = Database(settings.database_url)
         self._store = Store(settings)
@@ -90,6 +101,13 @@ class Runner:
         self._dataset_work = DatasetWork(self._database, self._store, self._models, settings.device)
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._preparing: dict[Future[bool], PrepareChunk] = {}
+        # Trainings and the like run in processes of their own, one at a time; a thread sees each through.
+        self._program_work = ProgramWork(settings, self._database, self._store, programs=programs)
+        self._supervising = ThreadPoolExecutor(1, thread_name_prefix="program")
+        self._programs: dict[Future[bool], ProgramChunk] = {}
+        self._program_failures = 0  # in a row
+        self._no_program_before = 0.0
+        self._closing = False
         self._failures = 0  # in a row, of what surrounds us
         self._not_before = 0.0  # nothing is claimed until then
 
@@ -98,7 +116,7 @@ class Runner:
         while True:
             self._wait_out_failures()
             self._claim_ahead()
-            if not self._open and not self._preparing:
+            if not self._open and not self._preparing and not self._programs:
                 break
             if self._open:
                 self._pulse.moved(self._describe())
@@ -107,8 +125,13 @@ class Runner:
                 self._stop_what_must()
                 self._publish()
             else:
-                wait(self._preparing, timeout=0.2, return_when=FIRST_COMPLETED)
+                if not self._preparing:
+                    # The thread that sees the program through has limits of its own; this loop is not stuck.
+                    self._pulse.moved(self._program_work.doing)
+                at_work = [*self._preparing, *self._programs]
+                wait(at_work, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
             self._end_preparations()
+            self._end_programs()
         self._pulse.moved("")
 
     def close(self) -> None:
@@ -116,15 +139,20 @@ class Runner:
 
         Where even that fails the pulse has stopped all the same, so the leases run out and the work goes on elsewhere.
         """
+        self._closing = True
+        wait(self._programs, timeout=CLOSING_SECONDS)
         self._pulse.end()
+        self._supervising.shutdown(wait=False, cancel_futures=True)
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._writers.shutdown(wait=False, cancel_futures=True)
         self._preparer.shutdown(wait=False, cancel_futures=True)
         try:
             for one in self._open:
                 self._let_go(one.chunk, "the worker stops")
-            for chunk in self._preparing.values():
-                self._let_go(chunk, "the worker stops")
+            for preparation in self._preparing.values():
+                self._let_go(preparation, "the worker stops")
+            for program in self._programs.values():
+                self._let_go(program, "the worker stops")
             with self._database.write() as session:
                 end_worker(session, self.worker_id)
         except SQLAlchemyError as error:
@@ -137,12 +165,12 @@ class Runner:
         return f"drawing for {first.chunk.job_id} with {first.model.label}"
 
     def _claim_ahead(self) -> None:
-        while (
-            len(self._open) + len(self._preparing) < OPEN_CHUNKS
-            and len(self._coming) < 2 * BATCH
-            and not self._pulse.draining
-            and time.monotonic() >= self._not_before
-        ):
+        while kinds := self._kinds_wanted():
+            if self._programs:
+                # For hours there may be nothing else: looking costs less than a write transaction.
+                with self._database.read() as session:
+                    if not is_work_waiting(session, self._settings.queue, kinds):
+                        return
             with self._database.write() as session:
                 chunk = claim_chunk(
                     session,
@@ -150,18 +178,31 @@ class Runner:
                     self._settings.queue,
                     size=self._settings.chunk_items,
                     lease_seconds=self._settings.lease_seconds,
-                    kinds=("infer", "prepare"),
+                    kinds=kinds,
                 )
             if chunk is None:
                 return
-            assert not isinstance(chunk, ProgramChunk)
             self._pulse.hold(chunk.attempt_id)
             log.info("claimed", job=chunk.job_id, token=chunk.token, items=len(chunk.items))
-            if isinstance(chunk, PrepareChunk):
+            if isinstance(chunk, ProgramChunk):
+                self._start_program(chunk)
+            elif isinstance(chunk, PrepareChunk):
                 self._prepare(chunk)
             else:
                 self._pulse.moved(f"opening a chunk of {chunk.job_id}")
                 self._start(chunk)
+
+    def _kinds_wanted(self) -> list[str]:
+        """Kinds of jobs there is room for now."""
+        at = time.monotonic()
+        if self._pulse.draining or at < self._not_before:
+            return []
+        kinds: list[str] = []
+        if len(self._open) + len(self._preparing) < OPEN_CHUNKS and len(self._coming) < 2 * BATCH:
+            kinds += _SHARED_KINDS
+        if not self._programs and at >= self._no_program_before:
+            kinds += PROGRAM_KINDS
+        return kinds
 
     def _start(self, chunk: InferChunk) -> None:
         try:
@@ -197,6 +238,34 @@ class Runner:
                 self._failures = 0
             else:
                 self._count_failure()
+
+    def _start_program(self, chunk: ProgramChunk) -> None:
+        def why_stop() -> Why | None:
+            if self._pulse.must_stop(chunk.attempt_id):
+                return self._why_stopped(chunk)
+            return "leaving" if self._pulse.draining or self._closing else None
+
+        work = self._supervising.submit(self._program_work.carry_out, chunk, why_stop)
+        self._programs[work] = chunk
+
+    def _why_stopped(self, chunk: ProgramChunk) -> Why:
+        try:
+            with self._database.read() as session:
+                return "cancelled" if is_mine(session, chunk) else "lost"
+        except SQLAlchemyError:
+            return "cancelled"  # the fence keeps a program of somebody else's from publishing
+
+    def _end_programs(self) -> None:
+        for work in [work for work in self._programs if work.done()]:
+            chunk = self._programs.pop(work)
+            self._pulse.let_go(chunk.attempt_id)
+            if work.result():
+                self._program_failures = 0
+            else:
+                # Drawing goes on meanwhile, and finds out for itself whether its surroundings work.
+                self._program_failures += 1
+                pause = min(LONGEST_BACKOFF_SECONDS, 2.0**self._program_failures)
+                self._no_program_before = time.monotonic() + pause
 
     def _fail_to_start(self, chunk: InferChunk, error: ModelError | VoicesketchError) -> None:
         log.error("no model", job=chunk.job_id, code=error.code, error=error.message)
@@ -322,7 +391,7 @@ class Runner:
             log.info("finished", job=one.chunk.job_id, token=one.chunk.token)
         self._forget(one)
 
-    def _let_go(self, chunk: InferChunk | PrepareChunk, reason: str) -> None:
+    def _let_go(self, chunk: Chunk, reason: str) -> None:
         try:
             with self._database.write() as session:
                 given_back = release(session, chunk.attempt_id, reason=reason)
@@ -341,7 +410,9 @@ class Runner:
 
     def _wait_out_failures(self) -> None:
         """The store or the like is away: claiming at once would only fail again."""
-        while not self._open and time.monotonic() < self._not_before and not self._pulse.draining:
+        while not (self._open or self._programs or self._pulse.draining) and (
+            time.monotonic() < self._not_before
+        ):
             self._pulse.moved("waiting for the object store")
             time.sleep(0.2)
 

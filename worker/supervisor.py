@@ -65,6 +65,7 @@ class RunEnd:
         why: what it was asked to stop for.
         sentence: of one that died: how.
         left_checkpoint: whether it came to a stop by itself.
+        stopping_seconds: since it was asked to stop; 0 if it was not.
     """
 
     how: Literal["ended", "failed", "stopped", "lost", "died"]
@@ -73,6 +74,7 @@ class RunEnd:
     why: Why | None = None
     sentence: str = ""
     left_checkpoint: bool = True
+    stopping_seconds: float = 0.0
 
 
 class Supervisor:
@@ -112,7 +114,6 @@ class Supervisor:
         self._why: Why | None = None
         self._limit: Failed | None = None  # the limit that it went beyond
         self._asked_at: float | None = None
-        self._killed = False
         self._known: dict[int, psutil.Process] = {}
 
     def run(self) -> RunEnd:
@@ -182,7 +183,8 @@ class Supervisor:
         if limits.wall_seconds is not None and running >= limits.wall_seconds:
             return Failed(
                 "time_limit",
-                f"It ran for {duration(limits.wall_seconds)}, which is the limit of this job. Retry goes on from its last checkpoint.",
+                f"It ran for {duration(limits.wall_seconds)}, which is the limit of this job. Retry goes on from "
+                "its last checkpoint.",
             )
         if silent >= limits.silent_seconds:
             return Failed(
@@ -218,7 +220,6 @@ class Supervisor:
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
-            self._killed = True
             self._watch_memory(process)
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGHUP)  # the keeper kills them all
@@ -279,10 +280,13 @@ class Supervisor:
         if isinstance(self._last_words, Ended):
             # Drivers have been seen to crash while Python leaves; by then everything is on the disk.
             return RunEnd("ended", ended=self._last_words)
+        since = time.monotonic() - self._asked_at if self._asked_at is not None else 0.0
         if self._limit is not None:
-            return RunEnd("failed", failed=self._limit, left_checkpoint=not self._killed)
+            return RunEnd(
+                "failed", failed=self._limit, left_checkpoint=code == STOPPED, stopping_seconds=since
+            )
         if self._why is not None:
-            return RunEnd("stopped", why=self._why, left_checkpoint=code == STOPPED)
+            return RunEnd("stopped", why=self._why, left_checkpoint=code == STOPPED, stopping_seconds=since)
         if isinstance(self._last_words, Failed):
             return RunEnd("failed", failed=self._last_words)
         if code == STOPPED:
