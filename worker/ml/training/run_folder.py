@@ -8,7 +8,6 @@ from pathlib import Path
 
 from worker.ml.training.task import Task
 
-REQUEST = "request.json"
 HISTORY = "history.csv"
 EVENTS = "events/events.out.tfevents.0.voicesketch"  # a fixed name: a resumed run writes it anew
 

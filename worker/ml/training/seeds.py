@@ -22,9 +22,16 @@ def _number(*words: int) -> int:
     return int(_sequence(*words).generate_state(1, np.uint64)[0]) >> 1  # torch takes signed numbers as well
 
 
+def _seed_torch(number: int) -> None:
+    # torch.manual_seed would note a stack trace each time for GPUs that nobody uses, which takes a millisecond.
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed(number)
+
+
 def seed_weights(seed: int, phase: int = -1) -> None:
     """Seeds torch before networks are made, and before each phase begins."""
-    torch.manual_seed(_number(seed, _WEIGHTS, phase + 1))
+    _seed_torch(_number(seed, _WEIGHTS, phase + 1))
 
 
 def order_of_epoch(seed: int, phase: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
@@ -52,17 +59,17 @@ def enter_update(seed: int, step: int, player: int, update: int, part: int, rank
         rank: of the process; each has its own share of the batch.
     """
     place = (step, player, update, part, rank)
-    torch.manual_seed(_number(seed, _STEP, *place))
+    _seed_torch(_number(seed, _STEP, *place))
     return torch.Generator().manual_seed(_number(seed, _DRAW, *place))
 
 
 def enter_validation(seed: int, batch: int) -> torch.Generator:
     """The same as `enter_update` for a batch of the validation; the same in every epoch."""
-    torch.manual_seed(_number(seed, _VALIDATION, batch, 0))
+    _seed_torch(_number(seed, _VALIDATION, batch, 0))
     return torch.Generator().manual_seed(_number(seed, _VALIDATION, batch, 1))
 
 
 def enter_panels(seed: int) -> torch.Generator:
     """The same for pictures: a face changes from one epoch to the next because the network did."""
-    torch.manual_seed(_number(seed, _PANELS, 0))
+    _seed_torch(_number(seed, _PANELS, 0))
     return torch.Generator().manual_seed(_number(seed, _PANELS, 1))

@@ -1,0 +1,99 @@
+"""Several processes on one host, started by torchrun: one starts them, waits, and says how it ended.
+
+```
+worker.train RUN ── torch.distributed.run ── worker.train RUN --outcomes DIR   (rank 0: tells events, keeps files)
+                                          ├─ worker.train RUN --outcomes DIR   (rank 1)
+                                          └─ …
+```
+
+Torchrun puts every process in a session of its own, so each is tied to the life of its parent: however the first one
+ends, no process and no memory of a GPU stays behind. A process that fails leaves word in DIR; the first word counts,
+since the others only fail for want of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from core.stack import tether
+from worker.ml.training.events import STOPPED, Failed, Note, write_event
+
+_LOOK_SECONDS = 0.1
+_DONE, _FAILED = 0, 1
+
+
+def run_processes(run: Path, processes: int, should_stop: Callable[[], bool]) -> int:
+    """Run a training in so many processes; returns the exit code.
+
+    Args:
+        should_stop: once it says so, the processes are asked to leave a checkpoint.
+    """
+    with tempfile.TemporaryDirectory(prefix="voicesketch-train-") as folder:
+        outcomes = Path(folder)
+        child = _start(run, processes, outcomes)
+        asked = False
+        try:
+            while child.poll() is None:
+                if should_stop() and not asked:
+                    asked = True
+                    child.send_signal(signal.SIGTERM)
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+        return _outcome(outcomes, child.returncode)
+
+
+def leave_word(outcomes: Path, ended: Failed | int) -> None:
+    """In one of the processes: why it failed, or with which code the first one ends."""
+    word = asdict(ended) if isinstance(ended, Failed) else {"exit_code": ended}
+    path = outcomes / f"{time.monotonic_ns():020d}-{os.getpid()}.json"
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(word))
+    unfinished.rename(path)
+
+
+def die_with_parent() -> None:
+    """In one of the processes: have the kernel end it when torchrun ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(tether.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _start(run: Path, processes: int, outcomes: Path) -> subprocess.Popen[bytes]:
+    tied = [sys.executable, str(Path(tether.__file__)), str(os.getpid()), str(int(signal.SIGKILL))]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--max-restarts=0"]
+    program = [f"--nproc-per-node={processes}", "-m", "worker.train", str(run), "--outcomes", str(outcomes)]
+    # Torchrun would give each process a single thread.
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    return subprocess.Popen(
+        [*tied, sys.executable, *torchrun, *program],
+        env={"OMP_NUM_THREADS": str(threads), **os.environ},
+        # A signal to this process's group must not reach torchrun a second time while it ends.
+        start_new_session=True,
+    )
+
+
+def _outcome(outcomes: Path, exit_code: int) -> int:
+    words = [json.loads(path.read_text()) for path in sorted(outcomes.glob("*.json"))]
+    failures = [word for word in words if "code" in word]
+    if failures:
+        write_event(Failed(**failures[0]))
+        return _FAILED
+    for word in words:
+        if word["exit_code"] == STOPPED or (word["exit_code"] == _DONE and exit_code == 0):
+            return int(word["exit_code"])
+    write_event(Note(f"torchrun ended with code {exit_code}.", "error"))
+    message = "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
+    write_event(Failed("internal_error", message, retryable=True))
+    return _FAILED
