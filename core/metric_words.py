@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_WORDS = {
-    "matching.voice_to_face": "Finds the face of a voice among {}",
-    "matching.face_to_voice": "Finds the voice of a face among {}",
-    "retrieval.r": "Right face among the first {}",
-    "retrieval.map": "Retrieval, mean average precision",
+METRIC_WORDS: dict[str, str] = {
+    "matching.voice_to_face.2": "Finds the face of a voice among 2",
+    "matching.voice_to_face.10": "Finds the face of a voice among 10",
+    "matching.face_to_voice.2": "Finds the voice of a face among 2",
+    "matching.face_to_voice.10": "Finds the voice of a face among 10",
     "auc": "Tells right pairs from wrong ones (AUC)",
+    "retrieval.r1": "Right face in the first place",
+    "retrieval.r5": "Right face among the first 5",
+    "retrieval.r10": "Right face among the first 10",
+    "retrieval.map": "Retrieval, mean average precision",
     "embedding.cosine": "Cosine similarity of embeddings",
     "embedding.l1": "Distance of embeddings (L1)",
     "embedding.l2": "Distance of embeddings (L2)",
@@ -37,15 +41,9 @@ _SHARES = ("matching.", "retrieval.r", "attributes.gender", "face_found")
 def metric_title(name: str) -> str:
     """The name of a metric in words; names nobody here knows stay as they are."""
     base = name.removesuffix(_SAME_GENDER)
-    more = ", within a gender" if base != name else ""
-    if base in _WORDS:
-        return _WORDS[base] + more
-    stem, _, ways = base.rpartition(".")
-    if stem in _WORDS and ways.isdigit():
-        return _WORDS[stem].format(ways) + more
-    if base.startswith("retrieval.r") and base.removeprefix("retrieval.r").isdigit():
-        return _WORDS["retrieval.r"].format(base.removeprefix("retrieval.r")) + more
-    return name
+    if base not in METRIC_WORDS:
+        return name
+    return METRIC_WORDS[base] + (", within a gender" if base != name else "")
 
 
 def metric_number(name: str, value: float | None) -> str:
