@@ -27,7 +27,7 @@ PHASES: dict[str, tuple[Phase, ...]] = {
         Phase("rest", 2, 4, OptimiserSettings("sgd", 0.05), max_steps=8),
     ),
 }
-_OF_THE_CLOCK = {"samples_per_second", "waiting_for_samples", "memory_bytes"}
+OF_THE_CLOCK = {"samples_per_second", "waiting_for_samples", "memory_bytes"}
 
 
 def settings(folder: Path, **changes: Any) -> RunSettings:
@@ -66,7 +66,7 @@ def curves(folder: Path) -> list[Point]:
         dataclasses.replace(
             point,
             at=0.0,
-            values={name: value for name, value in point.values.items() if name not in _OF_THE_CLOCK},
+            values={name: value for name, value in point.values.items() if name not in OF_THE_CLOCK},
         )
         for point in points
     ]
