@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +13,14 @@ from pathlib import Path
 from flask import Flask, Response, request, url_for
 from markupsafe import Markup
 
+from core.metric_words import metric_interval, metric_number, metric_title
 from core.queries import ItemRow
+from core.registry import input_of
 from core.states import ITEM_WITH_FACE
 from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.security import csrf_token
+from dashboard.training_words import PROGRAM_WORDS, TASK_WORDS
 from dashboard.words import ITEM_WORDS, JOB_WORDS, PREPARE_WORDS, STEP_WORDS
 
 _A_YEAR = 365 * 24 * 3600
@@ -48,9 +54,23 @@ def register_rendering(app: Flask) -> None:
         item_words=ITEM_WORDS,
         step_words=STEP_WORDS,
         bar=bar,
+        input_of=input_of,
+        metric_title=metric_title,
+        metric_number=metric_number,
+        metric_interval=metric_interval,
+        task_words=TASK_WORDS,
     )
     app.jinja_env.filters.update(
-        number=number, when=when, span=span, clock=clock, size=size, capitalize_first=capitalize_first
+        number=number,
+        when=when,
+        span=span,
+        clock=clock,
+        size=size,
+        capitalize_first=capitalize_first,
+        figure=figure,
+        spark=spark,
+        pretty=pretty,
+        metric_title=metric_title,
     )
     app.jinja_env.tests["drawn"] = _is_drawn
 
@@ -130,9 +150,41 @@ def capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def figure(value: float | None) -> str:
+    """A measured number with as many digits as say something."""
+    if value is None:
+        return ""
+    if value and abs(value) < 0.001:
+        return f"{value:.2e}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def spark(points: Sequence[float]) -> Markup:
+    """A small curve without axes, with its last value for those who cannot see it."""
+    known = [value for value in points if math.isfinite(value)]
+    if len(known) < 2:
+        return Markup("")
+    low, high = min(known), max(known)
+    width = (high - low) or 1.0
+    path = " ".join(
+        f"{100 * number / (len(known) - 1):.1f},{28 - 26 * (value - low) / width:.1f}"
+        for number, value in enumerate(known)
+    )
+    return Markup(
+        '<svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label="Loss, now {}">'
+        '<path d="M{}"/></svg>'
+    ).format(figure(known[-1]), path)
+
+
+def pretty(value: object) -> str:
+    """Data as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 def job_words(job: Job) -> str:
     """The state of a job, in words that fit what it does."""
-    return (PREPARE_WORDS if job.kind == "prepare" else JOB_WORDS)[job.state]
+    words = PREPARE_WORDS if job.kind == "prepare" else PROGRAM_WORDS.get(job.kind, JOB_WORDS)
+    return words[job.state]
 
 
 def _is_drawn(row: ItemRow) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.dataset_queries import dataset_label
 from core.queries import list_jobs, model_label
+from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL
 from core.tables import Job
 from dashboard.identity import viewer
@@ -53,6 +54,8 @@ def _page() -> dict[str, object]:
 
 
 def _label(session: Session, job: Job) -> str:
-    """What draws, or what is prepared."""
+    """What draws, what is prepared, or what is trained or measured on which dataset."""
+    if job.kind in PROGRAM_KINDS:
+        return f"{job.spec['model']} on {job.spec['dataset']}"
     dataset = dataset_label(session, job)
     return f"dataset {dataset}" if dataset else model_label(session, job.model_version_id)

@@ -26,10 +26,13 @@ from core.queries import (
     last_transition_id,
     model_label,
 )
+from core.specs import PROGRAM_KINDS
 from core.states import ITEM_WITH_FACE, JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, ItemState, JobState
 from core.tables import Job
+from core.training import run_again
 from dashboard.identity import viewer
-from dashboard.permissions import may_change, require_change
+from dashboard.pages import program_page
+from dashboard.permissions import may_change, require_change, require_operator
 from dashboard.services import services
 
 bp = Blueprint("job_page", __name__)
@@ -52,14 +55,15 @@ def show(job_id: str) -> str:
     shown = _shown()
     with services().database.read() as session:
         job = get_job(session, viewer(), job_id)
+        if job.kind in PROGRAM_KINDS:
+            return render_template("programs/program.html", **program_page.whole(session, job))
         return render_template("jobs/job.html", **_summary(session, job), **_tiles(session, job, shown))
 
 
 @bp.get("/jobs/<job_id>/summary")
 def summary(job_id: str) -> str:
     with services().database.read() as session:
-        job = get_job(session, viewer(), job_id)
-        return render_template("jobs/_summary.html", shown=_shown(), **_summary(session, job))
+        return _render_summary(session, get_job(session, viewer(), job_id))
 
 
 @bp.get("/jobs/<job_id>/tiles")
@@ -94,10 +98,27 @@ def change(job_id: str, action: str) -> ResponseReturnValue:
     if "HX-Request" not in request.headers:
         return redirect(url_for("job_page.show", job_id=job_id), 303)
     with services().database.read() as session:
-        job = get_job(session, user, job_id)
-        return render_template(
-            "jobs/_summary.html", shown=_shown(), refused=refused, **_summary(session, job)
+        return _render_summary(session, get_job(session, user, job_id), refused)
+
+
+@bp.post("/jobs/<job_id>/again")
+def again(job_id: str) -> ResponseReturnValue:
+    """A new job with the same settings, from scratch."""
+    user = viewer()
+    with services().database.write() as session:
+        get_job(session, user, job_id)
+        require_operator(user)
+        made = run_again(session, job_id, owner_id=user.id)
+    return redirect(url_for("job_page.show", job_id=made.id), 303)
+
+
+def _render_summary(session: Session, job: Job, refused: str | None = None) -> str:
+    if job.kind in PROGRAM_KINDS:
+        shown = {**program_page.summary(session, job), "refused": refused}
+        return render_template("programs/_summary.html", **shown) + render_template(
+            "programs/_outcome.html", replacing=True, **shown
         )
+    return render_template("jobs/_summary.html", shown=_shown(), refused=refused, **_summary(session, job))
 
 
 def _summary(session: Session, job: Job) -> dict[str, object]:

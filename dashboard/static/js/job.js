@@ -1,65 +1,18 @@
 // A job's page while the job runs: listens to its events and fetches the pieces of the page that changed.
 import { toast } from "./base.js";
+import { follow, summary } from "./live.js";
 import "./player.js";
 
 const page = document.getElementById("job");
 const TILES_AT_ONCE = 100;
 const FIRST_PAGE = 60;
 
-let source = null;
 let told = "";
-let seen = summary().dataset.seen;
 let waiting = new Set();
 let fetching = false;
 
-function summary() {
-  return document.getElementById("summary");
-}
-
-function isFinal() {
-  return summary().dataset.final === "yes";
-}
-
-function listen() {
-  if (source || document.hidden || isFinal()) return;
-  source = new EventSource(`${page.dataset.events}?since=${seen}`);
-  source.addEventListener("items", (event) => {
-    seen = event.lastEventId;
-    const news = JSON.parse(event.data);
-    const ids = news.data.map((item) => item.id);
-    changed(news.more ? ids.concat(unfinished()) : ids);
-  });
-  source.addEventListener("job", async (event) => {
-    seen = event.lastEventId;
-    const job = JSON.parse(event.data);
-    tell(job);
-    await refresh();
-    if (isFinal()) hush();
-  });
-  source.addEventListener("error", () => {
-    // The browser tries again by itself unless it was refused outright.
-    if (source?.readyState === EventSource.CLOSED) {
-      hush();
-      setTimeout(catchUp, 5000);
-    }
-  });
-}
-
-function hush() {
-  source?.close();
-  source = null;
-}
-
 function refresh() {
   return htmx.ajax("GET", page.dataset.summary, { target: "#summary", swap: "outerMorph" });
-}
-
-// After a time without news: everything on the page may be old.
-async function catchUp() {
-  if (document.hidden) return;
-  await refresh();
-  changed(unfinished());
-  listen();
 }
 
 function unfinished() {
@@ -117,15 +70,21 @@ function putAwayReasons() {
 document.addEventListener("click", (event) => { if (!event.target.closest(".errors")) putAwayReasons(); });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") putAwayReasons(); });
 
-document.addEventListener("visibilitychange", () => {
-  // A hidden tab gives its connection back: browsers allow only a few to one place.
-  if (document.hidden) hush();
-  else catchUp();
-});
-document.addEventListener("htmx:after:swap", () => {
-  if (!isFinal()) listen();
+follow(page, {
+  items: (news) => {
+    const ids = news.data.map((item) => item.id);
+    changed(news.more ? ids.concat(unfinished()) : ids);
+  },
+  job: async (job) => {
+    tell(job);
+    await refresh();
+  },
+  // After a time without news everything on the page may be old.
+  back: async () => {
+    await refresh();
+    changed(unfinished());
+  },
 });
 document.addEventListener("htmx:response:error", (event) => {
   if (event.detail.ctx?.response?.status === 403) toast("You may look at this job, but not change it.");
 });
-listen();

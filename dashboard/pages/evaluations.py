@@ -1,0 +1,139 @@
+"""Evaluations and analyses: the lists, the page of an evaluation, and the forms that ask for new ones."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request
+from sqlalchemy.orm import Session
+
+from core.dataset_queries import list_datasets
+from core.queries import list_models
+from core.registry import input_of
+from core.states import JOB_FINAL
+from core.tables import ModelVersion
+from core.training_queries import files_of, get_evaluation, list_evaluations, list_programs
+from core.training_specs import AnalyseSpec, EvaluateSpec
+from dashboard.identity import viewer
+from dashboard.job_reports import metric_rows, report_of
+from dashboard.permissions import may_change_models, require_operator
+from dashboard.services import services
+from dashboard.spec_form import form_of
+
+bp = Blueprint("evaluation_pages", __name__)
+
+_AT_ONCE = 25
+_MOST_DATASETS = 200
+# Shown in the list, as far as they were measured: the first few say most about a model.
+_HEADLINES = (
+    "matching.voice_to_face.2",
+    "matching.voice_to_face.10",
+    "retrieval.r10",
+    "embedding.cosine",
+    "ssim",
+    "lpips",
+    "frechet",
+    "attributes.gender",
+)
+_HEADLINES_AT_ONCE = 4
+
+
+@bp.get("/evaluations")
+def index() -> str:
+    user = viewer()
+    before = request.args.get("before", "")[:40] or None
+    with services().database.read() as session:
+        found = list_evaluations(session, user, limit=_AT_ONCE + 1, before=before)
+        running = (
+            []
+            if before
+            else [
+                row
+                for row in list_programs(session, user, ("evaluate",), limit=_AT_ONCE)
+                if row.job.state not in JOB_FINAL
+            ]
+        )
+    shown = found[:_AT_ONCE]
+    return render_template(
+        "evaluations/list.html",
+        rows=[(row, _headlines(row.evaluation.metrics)) for row in shown],
+        running=running,
+        before=before,
+        next=shown[-1].evaluation.id if len(found) > _AT_ONCE else None,
+        may_evaluate=may_change_models(user),
+    )
+
+
+@bp.get("/evaluations/new")
+def new() -> str:
+    require_operator(viewer())
+    chosen = request.args.get("model", "")[:160]
+    with services().database.read() as session:
+        models = [model for model, _ in list_models(session) if model.deleted_at is None]
+        form = form_of(EvaluateSpec(model=chosen or "production", dataset="-"))
+        return render_template(
+            "evaluations/new.html",
+            kind="evaluation",
+            chosen=chosen,
+            form=form.without(frozenset({"model", "partner", "dataset", "split"})),
+            models=[model for model in models if input_of(model) or _encodes(model, "voice")],
+            partners=[model for model in models if _encodes(model, "face")],
+            **_datasets(session),
+        )
+
+
+@bp.get("/analyses")
+def analyses() -> str:
+    user = viewer()
+    before = request.args.get("before", "")[:40] or None
+    with services().database.read() as session:
+        found = list_programs(session, user, ("analyse",), limit=_AT_ONCE + 1, before=before)
+    shown = found[:_AT_ONCE]
+    return render_template(
+        "evaluations/analyses.html",
+        rows=shown,
+        before=before,
+        next=shown[-1].job.id if len(found) > _AT_ONCE else None,
+        may_evaluate=may_change_models(user),
+    )
+
+
+@bp.get("/analyses/new")
+def new_analysis() -> str:
+    require_operator(viewer())
+    chosen = request.args.get("model", "")[:160]
+    with services().database.read() as session:
+        models = [model for model, _ in list_models(session) if model.deleted_at is None]
+        form = form_of(AnalyseSpec(model=chosen or "production", dataset="-"))
+        return render_template(
+            "evaluations/new.html",
+            kind="analysis",
+            chosen=chosen,
+            form=form.without(frozenset({"model", "dataset", "split"})),
+            models=[model for model in models if input_of(model) == "voice"],
+            partners=[],
+            **_datasets(session),
+        )
+
+
+@bp.get("/evaluations/<evaluation_id>")
+def show(evaluation_id: str) -> str:
+    with services().database.read() as session:
+        row = get_evaluation(session, viewer(), evaluation_id)
+        files = files_of(session, row.job.id)
+    return render_template(
+        "evaluations/evaluation.html",
+        row=row,
+        groups=metric_rows(row.evaluation.metrics),
+        report=report_of(services().store, files, row.model.label),
+    )
+
+
+def _headlines(metrics: dict[str, dict[str, object]]) -> list[tuple[str, dict[str, object]]]:
+    return [(name, metrics[name]) for name in _HEADLINES if name in metrics][:_HEADLINES_AT_ONCE]
+
+
+def _datasets(session: Session) -> dict[str, object]:
+    return {"datasets": list_datasets(session, viewer(), limit=_MOST_DATASETS)}
+
+
+def _encodes(model: ModelVersion, what: str) -> bool:
+    return model.config.get("part") == "encoder" and model.config.get("input") == what
