@@ -20,22 +20,10 @@ from core.database import now
 from core.errors import InvalidRequest
 from core.identifiers import new_id
 from core.leases import hold_attempt
+from core.metric_words import in_order
 from core.tables import DatasetVersion, ModelVersion
 from core.training_specs import EvaluateSpec
 from core.training_tables import Evaluation
-
-# Shown beside a model's name, the first of them that was measured.
-HEADLINES = (
-    "matching.voice_to_face.2",
-    "matching.voice_to_face.10",
-    "retrieval.r1",
-    "attributes.gender",
-    "vggface_score",
-    "embedding.cosine",
-    "landmarks.normalised",
-    "ssim",
-    "lpips",
-)
 
 
 def conditions_sha256(spec: EvaluateSpec) -> str:
@@ -114,10 +102,8 @@ def evaluations_of(session: Session, version: ModelVersion) -> Sequence[tuple[Ev
 
 def headline(metrics: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """The metric that says most about a model in one number, of those that were measured."""
-    for name in (*HEADLINES, *sorted(metrics)):
-        if name in metrics:
-            return name, metrics[name]
-    return None
+    names = in_order(metrics)
+    return (names[0], metrics[names[0]]) if names else None
 
 
 def _checked(name: str, metric: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 METRIC_WORDS: dict[str, str] = {
@@ -44,6 +44,12 @@ def metric_title(name: str) -> str:
     if base not in METRIC_WORDS:
         return name
     return METRIC_WORDS[base] + (", within a gender" if base != name else "")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Metrics as they are listed: what says most comes first, what nobody here knows last."""
+    ranks = {name: rank for rank, name in enumerate(METRIC_WORDS)}
+    return sorted(names, key=lambda name: (ranks.get(name.removesuffix(_SAME_GENDER), len(ranks)), name))
 
 
 def metric_number(name: str, value: float | None) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.database import Database
-from core.metric_words import metric_interval, metric_number, metric_title
+from core.metric_words import in_order, metric_interval, metric_number, metric_title
 from core.model_files import CARD, PAIR, SPEECH_TO_FACE, ModelFile, input_of
 from core.objects import model_upload_key
 from core.registry import hold_registry
@@ -167,7 +167,8 @@ def _results(measured: Sequence[tuple[Evaluation, DatasetVersion]]) -> str:
                 metric_number(name, metric.get("chance")),
                 f"{metric['better']} is better",
             )
-            for name, metric in sorted(evaluation.metrics.items())
+            for name in in_order(evaluation.metrics)
+            for metric in (evaluation.metrics[name],)
         ]
         parts.append(f"### On {dataset.label}, {evaluation.split}")
         parts.append(_table(("", "metric", "value", "95 %", "of", "chance", ""), rows))

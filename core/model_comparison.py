@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.evaluations import evaluations_of
 from core.gate import Difference, difference
+from core.metric_words import in_order
 from core.tables import DatasetVersion, ModelVersion
 from core.training_tables import Evaluation
 
@@ -61,8 +62,8 @@ def compare_versions(
 
 
 def compare_metrics(first: Mapping[str, Any], second: Mapping[str, Any]) -> Sequence[ComparedMetric]:
-    """Metric by metric, in the order of their names."""
-    return [_compare(name, first.get(name), second.get(name)) for name in sorted({*first, *second})]
+    """Metric by metric, what says most first."""
+    return [_compare(name, first.get(name), second.get(name)) for name in in_order({*first, *second})]
 
 
 def _compare(name: str, first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> ComparedMetric:
