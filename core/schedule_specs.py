@@ -10,6 +10,7 @@ from core.cron import check_cron, check_zone
 from core.errors import InvalidRequest
 from core.recipes import FaceRecipe, Recipe, VoiceRecipe
 from core.specs import DATASET_NAME
+from core.training_presets import PRESETS
 from core.training_specs import (
     AfterTraining,
     ASTTask,
@@ -55,9 +56,22 @@ class Training(_Part):
     model: str = Field(
         pattern=DATASET_NAME, max_length=60, description="Its name; the version follows by itself."
     )
+    preset: str | None = Field(
+        None, max_length=80, description="The training it begins with, where no recipe is given."
+    )
     recipe: Task
     machine: Machine = Machine()
-    after: AfterTraining = AfterTraining(promote=True)
+    after: AfterTraining = AfterTraining()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not values.get("preset") or values.get("recipe"):
+            return values
+        preset = PRESETS.get(str(values["preset"]))
+        if preset is None:
+            raise ValueError(f"there is no preset {values['preset']!r}; there are: {', '.join(PRESETS)}")
+        return {"machine": preset.machine, **values, "recipe": preset.recipe}
 
     def spec(self, dataset: str, parent: str | None) -> TrainSpec:
         """What a run trains."""

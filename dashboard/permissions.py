@@ -42,6 +42,20 @@ def require_operator(user: User) -> None:
         raise NotAllowed("Only operators and admins change which models there are.")
 
 
+def require_trainer(user: User) -> None:
+    if not may_change_models(user):
+        raise NotAllowed("Only operators and admins train, evaluate and analyse models.")
+
+
 def require_audit(user: User) -> None:
     if user.role not in _OPERATORS:
         raise NotAllowed("Only operators and admins look at who changed what.")
+
+
+def may_schedule(user: User) -> bool:
+    return user.role in _OPERATORS
+
+
+def require_scheduler(user: User) -> None:
+    if not may_schedule(user):
+        raise NotAllowed("Only operators and admins say what is retrained, and when.")

@@ -34,6 +34,8 @@ COMMANDS = {
     "prepare": Entry("core.cli.prepare", "Prepare a dataset of voices and faces, split by people."),
     "datasets": Entry("core.cli.datasets", "Look at prepared datasets, and fetch them."),
     "models": Entry("core.cli.models", "Look at models, bring in other people's weights, pair networks."),
+    "collections": Entry("core.cli.collections", "Sets of recordings and pictures that grow."),
+    "schedules": Entry("core.cli.schedules", "Retrain models by the clock, or when new pairs have arrived."),
     "convert": Entry("core.cli.convert", "Make model folders of weights from other frameworks."),
     "demo": Entry("core.cli.demo", "Start everything, draw a folder of recordings through the queue, stop."),
     "users": Entry("core.cli.users", "Add people, and make sign-in links and tokens for them."),

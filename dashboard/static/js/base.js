@@ -8,6 +8,7 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 function words(at) {
   const minutes = Math.round((at - Date.now()) / 60000);
+  if (minutes > 0) return minutes < 60 ? relative.format(minutes, "minute") : near.format(at);
   if (minutes > -1) return relative.format(0, "second");
   if (minutes > -60) return relative.format(minutes, "minute");
   if (minutes > -12 * 60) return relative.format(Math.round(minutes / 60), "hour");
@@ -15,7 +16,7 @@ function words(at) {
 }
 
 export function writeTimes(within = document) {
-  for (const time of within.querySelectorAll("time[datetime]")) {
+  for (const time of within.querySelectorAll("time[datetime]:not([data-clock])")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.valueOf())) continue;
     const text = words(at);
