@@ -48,6 +48,12 @@ class ASTVoiceEncoderConfig(FilterBankRecipe):
     final_relu: bool = True
     embedding_space: str = "vgg_face_serengil"
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share a width of {self.width} evenly")
+        if min(self.frames, self.mel_bands) < self.patch_size:
+            raise ValueError(f"no square of {self.patch_size} fits into {self.frames} × {self.mel_bands}")
+
 
 class ASTHead(nn.Module):
     """Layer norm and a linear layer. `[B, width]` -> `[B, embedding_length]`."""

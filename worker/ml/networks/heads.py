@@ -56,7 +56,6 @@ class Head(Encoder):
 
     Attributes:
         base: the encoder beneath, without gradients and in evaluation mode whatever becomes of the head.
-        log_scale: as `MatchingSpeechEncoder`'s.
     """
 
     config: VoiceHeadConfig
@@ -82,8 +81,6 @@ class Head(Encoder):
             layers = [nn.Linear(width, config.hidden_length), nn.GELU(), nn.Dropout(config.dropout)]
             width = config.hidden_length
         self.layers = nn.Sequential(*layers, nn.Linear(width, config.embedding_length))
-        if config.unit_norm:
-            self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
 
     def train(self, mode: bool = True) -> Head:
         super().train(mode)
@@ -101,13 +98,6 @@ class Head(Encoder):
         self.get_buffer("deviation").copy_(torch.where(deviation > _LEAST_DEVIATION, deviation, 1.0))
 
     @property
-    def scale(self) -> torch.Tensor:
-        """What scores are multiplied by before a softmax; 1 without `unit_norm`."""
-        if not self.config.unit_norm:
-            return torch.ones((), device=self.device)
-        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
-
-    @property
     def clip_seconds(self) -> float:
         return self.base.clip_seconds
 
@@ -123,7 +113,11 @@ class Head(Encoder):
 
 
 class VoiceHead(Head):
-    """Features of an encoder of voices `[B, F]` -> embeddings `[B, D]`."""
+    """Features of an encoder of voices `[B, F]` -> embeddings `[B, D]`.
+
+    Attributes:
+        log_scale: as `MatchingSpeechEncoder`'s.
+    """
 
     kind: ClassVar[str] = "voice_head"
     Config: ClassVar[type[Any]] = VoiceHeadConfig
@@ -131,6 +125,15 @@ class VoiceHead(Head):
 
     def __init__(self, config: VoiceHeadConfig = VoiceHeadConfig()) -> None:
         super().__init__(config)
+        if config.unit_norm:
+            self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """What scores are multiplied by before a softmax; 1 without `unit_norm`."""
+        if not self.config.unit_norm:
+            return torch.ones((), device=self.device)
+        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
 
 
 class FaceHead(Head):
