@@ -57,20 +57,25 @@ def intervals_chart(
         return None
 
     def draw(axes: Axes, palette: Palette) -> None:
-        labels = []
-        for place, (key, measure) in enumerate(rows.items()):
-            words = words_of(key)
-            labels.append(f"{words.title}, {words.apart}" if words.apart else words.title)
-            colour = palette.second if key.endswith(".dlib") else palette.first
+        labels: list[str] = []
+        places: dict[str, int] = {}
+        for key, measure in rows.items():
+            base = key.removesuffix(".dlib")
+            if base not in places:
+                places[base] = len(labels)
+                words = words_of(base)
+                labels.append(f"{words.title}, {words.apart}" if words.apart else words.title)
+            # The second judge's dot lies a little below the first one's.
+            place = places[base] + (0.2 if key != base else -0.1)
+            colour = palette.second if key != base else palette.first
             if measure.low is not None and measure.high is not None:
                 axes.plot(
                     [measure.low, measure.high], [place, place], color=colour, linewidth=3.2, alpha=0.55
                 )
             axes.plot([measure.value], [place], "o", color=colour, markersize=7, zorder=3)
             if measure.chance is not None:
-                axes.plot(
-                    [measure.chance] * 2, [place - 0.36, place + 0.36], color=palette.ink, linewidth=1.4
-                )
+                tick = [places[base] - 0.36, places[base] + 0.36]
+                axes.plot([measure.chance] * 2, tick, color=palette.ink, linewidth=1.4)
             for one in measure.published:
                 axes.plot(
                     [one.value], [place], "D", markersize=4.5, markerfacecolor="none", color=palette.mark
@@ -82,7 +87,9 @@ def intervals_chart(
             axes.set_xlim(0, 1)
             axes.xaxis.set_major_formatter(PercentFormatter(1.0))
 
-    return _chart(name, title, caption, draw, height=0.9 + 0.34 * len(rows))
+    return _chart(
+        name, title, caption, draw, height=0.8 + 0.36 * len({key.removesuffix(".dlib") for key in rows})
+    )
 
 
 def recall_chart(

@@ -370,7 +370,9 @@ def _spread(count: int, wanted: int) -> Integers:
 
 
 def _say_what_was_taken(result: Evaluation, dataset: PreparedDataset, split: Split, draws: int = 0) -> None:
-    sample, notes = result.sample, result.findings.notes
+    # First in the report, before what single measures have to say.
+    sample, later = result.sample, result.findings.notes
+    notes = result.findings.notes = [GUESS]
     people = len(dataset.split(split))
     notes.append(
         f"{len(sample.people)} of the {people} people in the {split} part, with at most {sample.at_most} "
@@ -388,14 +390,14 @@ def _say_what_was_taken(result: Evaluation, dataset: PreparedDataset, split: Spl
         )
     if len(sample.people) < 100:
         notes.append(
-            f"With {len(sample.people)} people, differences of less than the intervals mean nothing, and the smaller "
-            "numbers beside others' larger ones were got in an easier or a harder task."
+            f"There are only {len(sample.people)} people, so the intervals are wide: two models whose intervals overlap "
+            "a good deal cannot be told apart here."
         )
     notes.append(
         "Published numbers stand beside ours for orientation. They are of other data, other galleries and other "
         "judges; each one's note says which. None of them was got under the conditions of this report."
     )
-    notes.append(GUESS)
+    notes += later
 
 
 def _say_what_judges_are(findings: Findings) -> None:

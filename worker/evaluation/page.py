@@ -10,7 +10,7 @@ from typing import Any
 
 from worker.evaluation.charts import Chart
 from worker.evaluation.findings import Findings
-from worker.evaluation.words import GROUPS, format_of, group_of, words_of, written
+from worker.evaluation.words import GROUPS, format_of, group_of, in_reading_order, words_of, written
 from worker.ml.metrics.measure import Measure
 
 BAR_WIDTH, BAR_HEIGHT = 190, 18
@@ -40,8 +40,9 @@ thead th { border-top: 0; font-weight: 600; color: var(--soft); white-space: now
 tbody th { font-weight: 500; }
 tbody th small { display: block; color: var(--soft); font-weight: 400; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td ul { list-style: none; margin: 0; padding: 0; }
-td li { white-space: nowrap; } td sup a { text-decoration: none; }
+th.n { text-align: right; } h3 { font-size: 1rem; margin: 22px 0 0; }
+.others { max-width: 190px; } .others span { white-space: nowrap; margin-right: 4px; }
+sup { line-height: 0; } sup a { text-decoration: none; }
 svg { display: block; } .track { stroke: var(--line); stroke-width: 2; }
 .range { stroke: var(--first); stroke-width: 6; stroke-linecap: round; opacity: .45; }
 .at { fill: var(--first); } .chance { stroke: var(--ink); stroke-width: 1.5; }
@@ -95,19 +96,34 @@ def card(title: str, value: str, below: str) -> str:
     return f'<div class="card"><span>{escape(title)}</span><b>{escape(value)}</b><span>{escape(below)}</span></div>'
 
 
-def measures_part(findings: Findings) -> str:
-    """All measures in tables by group, and what others published below, each with its conditions."""
+def measures_part(findings: Findings, charts: Mapping[int, Sequence[Chart]]) -> str:
+    """All measures in tables by group, and what others published below, each with its conditions.
+
+    Args:
+        charts: to stand below the table of a group, by its number.
+    """
     footnotes: dict[tuple[str, str], int] = {}
     parts = []
     for number, (title, sentence, _) in enumerate(GROUPS):
-        rows = {name: one for name, one in findings.measures.items() if group_of(name) == number}
-        if rows:
-            lines = "\n".join(_row(name, measure, footnotes) for name, measure in rows.items())
-            parts.append(
-                f'<h2>{escape(title)}</h2><p class="soft">{escape(sentence)}</p><div class="frame"><table><thead><tr>'
-                "<th>Measure</th><th>Value</th><th>95 % interval</th><th>Chance</th><th>People</th>"
-                f"<th>Published for others</th></tr></thead><tbody>{lines}</tbody></table></div>"
-            )
+        names = in_reading_order(name for name in findings.measures if group_of(name) == number)
+        if not names:
+            continue
+        rows = {name: findings.measures[name] for name in names}
+        chance = any(measure.chance is not None for measure in rows.values())
+        published = any(measure.published for measure in rows.values())
+        lines = "\n".join(
+            _row(name, measure, footnotes, chance=chance, published=published)
+            for name, measure in rows.items()
+        )
+        parts.append(
+            f'<h2>{escape(title)}</h2><p class="soft">{escape(sentence)}</p><div class="frame"><table><thead><tr>'
+            "<th>Measure</th><th class=n>Value</th><th>95&nbsp;% interval</th>"
+            + ("<th class=n>Chance</th>" if chance else "")
+            + "<th class=n>People</th>"
+            + ("<th>Published for others</th>" if published else "")
+            + f"</tr></thead><tbody>{lines}</tbody></table></div>"
+        )
+        parts += [chart_part(chart, 3) for chart in charts.get(number, ())]
     if footnotes:
         items = "".join(
             f'<li id="p{number}">{escape(whose)}: {escape(note)}.</li>'
@@ -122,7 +138,10 @@ def measures_part(findings: Findings) -> str:
 
 def table_part(table: Table) -> str:
     """A small table."""
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    head = "".join(
+        f"<th{' class=n' if place else ''}>{escape(column)}</th>"
+        for place, column in enumerate(table.columns)
+    )
     rows = "".join(
         "<tr>"
         + "".join(
@@ -139,10 +158,10 @@ def table_part(table: Table) -> str:
     )
 
 
-def chart_part(chart: Chart) -> str:
-    """A chart, for light and dark pages."""
+def chart_part(chart: Chart, level: int = 2) -> str:
+    """A chart, for light and dark pages, below a heading of a level."""
     return (
-        f"<h2>{escape(chart.title)}</h2><figure><picture>"
+        f"<h{level}>{escape(chart.title)}</h{level}><figure><picture>"
         f'<source media="print" srcset="{png_uri(chart.light)}">'
         f'<source media="(prefers-color-scheme: dark)" srcset="{png_uri(chart.dark)}">'
         f'<img src="{png_uri(chart.light)}" alt="{escape(chart.title)}"></picture>'
@@ -173,7 +192,14 @@ def png_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _row(name: str, measure: Measure, footnotes: dict[tuple[str, str], int]) -> str:
+def _row(
+    name: str,
+    measure: Measure,
+    footnotes: dict[tuple[str, str], int],
+    *,
+    chance: bool,
+    published: bool,
+) -> str:
     words = words_of(name)
     details = [words.apart] if words.apart else []
     if "gallery" in measure.details:
@@ -183,15 +209,15 @@ def _row(name: str, measure: Measure, footnotes: dict[tuple[str, str], int]) -> 
             value = measure.details[key]
             details.append(before + (written(name, value) if isinstance(value, float) else str(value)))
     small = f"<small>{escape('; '.join(details))}</small>" if details else ""
-    published = []
+    others = []
     for one in measure.published:
         number = footnotes.setdefault((one.whose, one.note), len(footnotes) + 1)
-        published.append(
-            f"<li>{escape(written(name, one.value))} {escape(one.whose)}"
-            f'<sup><a href="#p{number}">{number}</a></sup></li>'
+        others.append(
+            f'<span title="{escape(one.whose)}">{escape(written(name, one.value))}'
+            f'<sup><a href="#p{number}">{number}</a></sup></span>'
         )
     arrow = "higher is better" if measure.better == "higher" else "lower is better"
-    chance = "" if measure.chance is None else written(name, measure.chance)
+    guessing = "" if measure.chance is None else written(name, measure.chance)
     ends = ""
     if measure.low is not None and measure.high is not None:
         said = f"{written(name, measure.low)} to {written(name, measure.high)}"
@@ -199,8 +225,10 @@ def _row(name: str, measure: Measure, footnotes: dict[tuple[str, str], int]) -> 
     return (
         f'<tr><th scope="row" title="{escape(name)}; {arrow}">{escape(words.title)}{small}</th>'
         f'<td class="n">{escape(written(name, measure.value))}</td><td>{_bar(name, measure)}{ends}</td>'
-        f'<td class="n">{escape(chance)}</td><td class="n">{measure.count:,}</td>'
-        f"<td><ul>{''.join(published)}</ul></td></tr>"
+        + (f'<td class="n">{escape(guessing)}</td>' if chance else "")
+        + f'<td class="n">{measure.count:,}</td>'
+        + (f'<td class="others">{" ".join(others)}</td>' if published else "")
+        + "</tr>"
     )
 
 
@@ -213,6 +241,8 @@ def _bar(name: str, measure: Measure) -> str:
         return ""
     if format_of(name) == "share":
         first, last = 0.0, 1.0
+    elif name.startswith("craniofacial"):
+        first, last = -0.5, 1.0
     else:
         margin = max((max(numbers) - min(numbers)) * 0.08, 1e-9)
         first, last = min(0.0, min(numbers) - margin) if min(numbers) < 0 else 0.0, max(numbers) + margin

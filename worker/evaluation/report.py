@@ -25,11 +25,12 @@ from worker.evaluation.page import (
 )
 from worker.evaluation.sheets import drawn_png, grid_png, true_png
 from worker.evaluation.subject import Subject
-from worker.evaluation.words import written
+from worker.evaluation.words import in_reading_order, written
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.metrics.measure import Measure
 
 REPORT, PAGE = "report.json", "report.html"
+_BELOW = {"nearness.png": 0, "retrieval.png": 1}  # charts that stand below a group's table
 PACKAGES = (
     "voicesketch",
     "torch",
@@ -128,6 +129,10 @@ def verdict(measures: Mapping[str, Measure]) -> list[str]:
             f"{beginning} {written(name, measure.value)} of the cases ({written(name, measure.low)} to "
             f"{written(name, measure.high)}): {how}."
         )
+    judges = [measures.get(f"matching.voice_to_face.2{group}.dlib") for group in ("", ".same_gender")]
+    said = [written("matching", one.value) for one in judges if one is not None]
+    if said:
+        sentences.append(f"By the second judge, dlib, it is {' and '.join(said)}.")
     return sentences
 
 
@@ -159,10 +164,14 @@ def _html(evaluation: Evaluation, told: Mapping[str, Any], charts: list[Chart], 
             cards.append(card(title, written(name, measure.value), chance + ends))
     parts = [f'<div class="cards">{"".join(cards)}</div>']
     parts += [f"<p>{sentence}</p>" for sentence in verdict(measures)]
+    parts += [chart_part(chart) for chart in charts if chart.name == "matching.png"]
     if evaluation.shown:
         parts.append(_faces(evaluation, told["model_version"]))
-    parts.append(measures_part(evaluation.findings))
-    parts += [chart_part(chart) for chart in charts if chart.name != "faces.png"]
+    below: dict[int, list[Chart]] = {}
+    for chart in charts:
+        if chart.name in _BELOW:
+            below.setdefault(_BELOW[chart.name], []).append(chart)
+    parts.append(measures_part(evaluation.findings, below))
     parts += [table_part(table) for table in tables]
     parts.append(list_part("How to read this", evaluation.findings.notes))
     parts.append(left_out_part(evaluation.findings.left_out))
@@ -205,13 +214,14 @@ def _charts(evaluation: Evaluation) -> list[Chart]:
         )
         caption = "People taken evenly from the whole sample. Above the true face, below what was drawn."
         charts.append(Chart("faces.png", "Some of the people", caption, sheet, sheet))
+    found = in_reading_order(name for name in measures if name.split(".")[0] in ("matching", "auc"))
     charts.append(
         intervals_chart(
             "matching.png",
             "How often the right one is found",
             "Dots with 95 % intervals, over people. The upright tick is what guessing gives; hollow marks are what "
             "others published for other data and easier or harder conditions. In the second colour: judged by dlib.",
-            {name: one for name, one in measures.items() if name.split(".")[0] in ("matching", "auc")},
+            {name: measures[name] for name in found},
             share=True,
         )
     )
@@ -253,9 +263,13 @@ def _tables(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[Table
         (
             "gender",
             "Gender: as the dataset says, and as read",
-            "Rows: the dataset's label. Columns: the drawn face's reading.",
+            "Counts of drawn faces. Rows: the dataset's label. Columns: the drawn face's reading.",
         ),
-        ("age", "Age: decades as read", "Rows: the true face's reading. Columns: the drawn face's reading."),
+        (
+            "age",
+            "Age: decades as read",
+            "Counts of drawn faces. Rows: the true face's reading. Columns: the drawn face's reading.",
+        ),
     ):
         table = counts.get(name)
         if not table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -104,7 +105,8 @@ def words_of(name: str) -> Words:
         title = f"{_DIRECTIONS.get(parts[1], parts[1])}, 1 of {parts[2]}"
     elif parts[0] == "retrieval":
         of_100 = len(parts) == 3
-        title = f"Among the {parts[-1][1:]} nearest" + (" of 100" if of_100 else "")
+        k = parts[-1][1:]
+        title = ("Nearest of all" if k == "1" else f"Among the {k} nearest") + (" of 100" if of_100 else "")
     elif parts[0] == "craniofacial":
         title = parts[1].replace("_", " ").capitalize()
     else:
@@ -136,14 +138,25 @@ def format_of(name: str) -> Format:
 
 
 def written(name: str, value: float) -> str:
-    """A number of a measure as people read it."""
+    """A number of a measure as people read it; its unit never stands on a line of its own."""
     kind = format_of(name)
     if kind == "share":
-        return f"{100 * value:.1f} %"
-    if kind == "degrees":
-        return f"{value:.1f}°"
-    if kind == "pixels":
-        return f"{value:.2f} px"
-    if abs(value) >= 10:
-        return f"{value:.1f}"
-    return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+        text = f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+    elif kind == "degrees":
+        text = f"{value:.1f}°"
+    elif kind == "pixels":
+        text = f"{value:.2f}\N{NO-BREAK SPACE}px"
+    elif abs(value) >= 10:
+        text = f"{value:.1f}"
+    elif name.startswith("craniofacial"):
+        text = f"{value:.2f}"
+    else:
+        text = f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+    return text.replace("-", "\N{MINUS SIGN}") if value < 0 else text
+
+
+def in_reading_order(names: Iterable[str]) -> list[str]:
+    """Names with those that differ in the judge alone next to each other, otherwise in their order."""
+    given = list(names)
+    first = {name.removesuffix(".dlib"): place for place, name in reversed(list(enumerate(given)))}
+    return sorted(given, key=lambda name: first[name.removesuffix(".dlib")])
