@@ -144,7 +144,8 @@ class Contrastive(_Tiny):
 
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)
-        self.left, self.right = nn.Linear(INPUTS, 4), nn.Linear(OUTPUTS, 4)
+        # A bias on the right would move all scores of a row alike: its gradient is mere rounding, magnified by Adam.
+        self.left, self.right = nn.Linear(INPUTS, 4), nn.Linear(OUTPUTS, 4, bias=False)
         self.players = (Player("both", nn.ModuleList([self.left, self.right])),)
 
     def loss(self, player: str, batch: Batch, random: torch.Generator) -> Terms:
