@@ -30,6 +30,7 @@ from core.errors import (
     TooLarge,
     VoicesketchError,
 )
+from core.schedule_calls import ScheduleCalls
 from core.specs import NewItem
 
 # A restart of the service answers 502 to 504 for a moment; five tries in 4.5 s ride over it.
@@ -71,7 +72,7 @@ _BY_STATUS: dict[int, type[VoicesketchError]] = {
 }
 
 
-class Client:
+class Client(ScheduleCalls):
     """One service and one token. Safe to use from several threads.
 
     Raises (every method):
@@ -231,6 +232,41 @@ class Client:
             before = page.get("next")
             if before is None or not page["data"]:
                 return
+
+    def train(self, wanted: Mapping[str, Any], *, idempotency_key: str) -> JobView:
+        """Asks for a training: the fields of `core.training_specs.TrainSpec`, with `name` and `priority`."""
+        return self._program("trainings", wanted, idempotency_key)
+
+    def evaluate(self, wanted: Mapping[str, Any], *, idempotency_key: str) -> JobView:
+        """Asks for an evaluation: the fields of `EvaluateSpec`, with `name` and `priority`."""
+        return self._program("evaluations", wanted, idempotency_key)
+
+    def analyse(self, wanted: Mapping[str, Any], *, idempotency_key: str) -> JobView:
+        """Asks for an analysis: the fields of `AnalyseSpec`, with `name` and `priority`."""
+        return self._program("analyses", wanted, idempotency_key)
+
+    def check_training(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """What would keep a training from being started: `ok`, `problems`, and the whole `spec` if nothing does."""
+        return dict(_json(self._ask("POST", "/api/v1/trainings/check", json=wanted)))
+
+    def training_presets(self) -> list[dict[str, Any]]:
+        """Recipes to start from, by `name`."""
+        return list(_json(self._ask("GET", "/api/v1/trainings/presets"))["data"])
+
+    def again(self, job_id: str, *, idempotency_key: str) -> JobView:
+        """Starts a training, evaluation or analysis over, as a new job."""
+        return self._job("POST", _job_path(job_id, "again"), headers={"Idempotency-Key": idempotency_key})
+
+    def training(self, job_id: str) -> dict[str, Any]:
+        """Where the program of a job stands, and what it ended with."""
+        return dict(_json(self._ask("GET", _job_path(job_id, "training"))))
+
+    def curves(self, job_id: str, *, after: int = -1) -> dict[str, Any]:
+        """Points of all curves behind a step."""
+        return dict(_json(self._ask("GET", _job_path(job_id, "curves"), params={"after": after})))
+
+    def _program(self, what: str, wanted: Mapping[str, Any], key: str) -> JobView:
+        return self._job("POST", f"/api/v1/{what}", json=wanted, headers={"Idempotency-Key": key})
 
     def _model(self, method: str, path: str, **extra: Any) -> ModelView:
         return ModelView.read(_json(self._ask(method, path, **extra)))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.accounts import Role
 from core.errors import NotFound
+from core.specs import PROGRAM_KINDS
 from core.tables import DatasetVersion, Job, User
 
 _SEES_ALL = {Role.OPERATOR.value, Role.ADMIN.value, Role.VIEWER.value}
@@ -69,7 +70,9 @@ def dataset_of(session: Session, job: Job) -> DatasetVersion | None:
 
 
 def dataset_label(session: Session, job: Job) -> str | None:
-    """What a job prepares: a name, and once it is there a version; None for other jobs."""
+    """What a job prepares: a name, and once it is there a version; or what it reads. None for other jobs."""
+    if job.kind in PROGRAM_KINDS:
+        return str(job.spec["dataset"])
     if job.kind != "prepare":
         return None
     made = dataset_of(session, job)

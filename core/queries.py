@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 from core.accounts import Role
 from core.errors import NotFound
 from core.registry import input_of
+from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL, ItemState, JobState
 from core.tables import (
     Alias,
@@ -102,6 +103,8 @@ def model_label(session: Session, model_version_id: str | None) -> str:
 
 def job_input(session: Session, job: Job) -> Literal["voice", "face"] | None:
     """What a job draws faces from; None where it draws none."""
+    if job.kind != "infer":
+        return None
     model = session.get(ModelVersion, job.model_version_id) if job.model_version_id else None
     return input_of(model) if model is not None else None
 
@@ -222,7 +225,12 @@ def find_recording(session: Session, owner_id: str, sha256: str) -> Recording | 
 
 
 def eta_seconds(job: Job) -> float | None:
-    """Seconds until the job's last item, from its moving rate; None while nothing can be said."""
+    """Seconds until the job's last item, from its moving rate; None while nothing can be said.
+
+    Programs tell theirs by themselves (`TrainingProgress`): one or two steps have no rate.
+    """
+    if job.kind in PROGRAM_KINDS:
+        return None
     left = job.pending + job.leased
     if job.state in JOB_FINAL or job.state is JobState.PAUSED or not job.rate_per_second:
         return None

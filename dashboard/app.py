@@ -16,6 +16,7 @@ from dashboard import health, identity, problems, security
 from dashboard.api import (
     account,
     aliases,
+    collections,
     curves,
     datasets,
     events,
@@ -29,9 +30,15 @@ from dashboard.api import (
     openapi,
     recordings,
     results,
+    schedules,
+    trainings,
 )
 from dashboard.pages import datasets as dataset_pages
+from dashboard.pages import evaluations as evaluation_pages
 from dashboard.pages import job_list, job_page, new_job, sign_in
+from dashboard.pages import models as model_pages
+from dashboard.pages import schedules as schedule_pages
+from dashboard.pages import training as training_pages
 from dashboard.rendering import register_rendering
 from dashboard.services import Services, attach
 
@@ -80,8 +87,14 @@ def create_app(settings: Settings) -> OpenAPI:
         app.register_api(api.api)
     for api in (aliases, model_details):
         app.register_api(api.api)
-    for api in (curves, logs, job_files):
+    for api in (trainings, curves, logs, job_files):
         app.register_api(api.api)
+    for api in (collections, schedules):
+        app.register_api(api.api)
+    app.register_blueprint(model_pages.bp)
     for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
+        app.register_blueprint(bp)
+    app.register_blueprint(schedule_pages.bp)
+    for bp in (training_pages.bp, evaluation_pages.bp):
         app.register_blueprint(bp)
     return app

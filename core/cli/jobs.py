@@ -54,7 +54,7 @@ def show(
     """One job: its state, counts and errors."""
     with told():
         client = connect(url, token, data)
-        _show(client.job(_found(client, job_id)), as_json=as_json)
+        _show(client, client.job(_found(client, job_id)), as_json=as_json)
 
 
 @app.command()
@@ -74,7 +74,7 @@ def cancel(
     """Stop a job; what is being drawn comes to an end, and faces that are there stay."""
     with told():
         client = connect(url, token, data)
-        _show(client.cancel(_found(client, job_id)), as_json=as_json)
+        _show(client, client.cancel(_found(client, job_id)), as_json=as_json)
 
 
 @app.command()
@@ -84,7 +84,7 @@ def pause(
     """Let nobody claim from a job until it is resumed."""
     with told():
         client = connect(url, token, data)
-        _show(client.pause(_found(client, job_id)), as_json=as_json)
+        _show(client, client.pause(_found(client, job_id)), as_json=as_json)
 
 
 @app.command()
@@ -94,7 +94,7 @@ def resume(
     """Let a paused job go on."""
     with told():
         client = connect(url, token, data)
-        _show(client.resume(_found(client, job_id)), as_json=as_json)
+        _show(client, client.resume(_found(client, job_id)), as_json=as_json)
 
 
 @app.command()
@@ -111,11 +111,32 @@ def retry(
     with told():
         client = connect(url, token, data)
         retried, job = client.retry(_found(client, job_id), which.value)
-        typer.echo(f"{retried} recordings are tried again.", err=True)
+        typer.echo(f"{retried} {'recordings' if job.kind == 'infer' else 'steps'} are tried again.", err=True)
         if wait:
             _watch(client, job.id, as_json=as_json)
         else:
-            _show(job, as_json=as_json)
+            _show(client, job, as_json=as_json)
+
+
+@app.command()
+def again(
+    job_id: JobId,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+    as_json: AsJson = False,
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Start a training, evaluation or analysis over, as a new job; `retry` goes on where it stopped."""
+    with told():
+        import uuid
+
+        client = connect(url, token, data)
+        job = client.again(_found(client, job_id), idempotency_key=uuid.uuid4().hex)
+        if wait:
+            _watch(client, job.id, as_json=as_json)
+        else:
+            _show(client, job, as_json=as_json)
 
 
 @app.command()
@@ -158,20 +179,33 @@ def _found(client: Client, job_id: str) -> str:
 
 def _watch(client: Client, job_id: str, *, as_json: bool) -> None:
     from core.progress import make_progress
+    from core.specs import PROGRAM_KINDS
     from core.submission import how_it_goes_on, wait
 
+    if client.job(job_id).kind in PROGRAM_KINDS:
+        from core.cli.programs import watch as watch_program
+
+        watch_program(client, job_id, as_json=as_json)
+        return
     with make_progress() as progress:
         try:
             job = wait(client, job_id, progress=progress)
         except KeyboardInterrupt:
             progress.note(how_it_goes_on(job_id))
             raise
-    _show(job, as_json=as_json)
+    _show(client, job, as_json=as_json)
     if job.with_face != job.total:
         end(Ending.SOME_FAILED)
 
 
-def _show(job: JobView, *, as_json: bool) -> None:
+def _show(client: Client, job: JobView, *, as_json: bool) -> None:
+    from core.specs import PROGRAM_KINDS
+
+    if job.kind in PROGRAM_KINDS:
+        from core.cli.programs import show as show_program
+
+        show_program(client, job, as_json=as_json)
+        return
     from core.cli.showing import print_job, print_json
 
     if as_json:

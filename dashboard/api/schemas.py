@@ -120,10 +120,12 @@ class JobView(BaseModel):
     name: str
     state: JobState
     model: str = Field(
-        description="`name@version`, settled when the job was made; empty where none is needed."
+        description="`name@version`, settled when the job was made; of a training, what it makes. Empty where none is "
+        "needed."
     )
     dataset: str | None = Field(
-        None, description="Where one is prepared: its name, and `name@version` once it is there."
+        None,
+        description="The one it reads; where it prepares one, its name, and `name@version` once it is there.",
     )
     input: Literal["voice", "face"] | None = Field(
         None, description="What faces are drawn from: recordings of voices, or pictures of faces."

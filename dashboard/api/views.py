@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from core.dataset_queries import dataset_label
 from core.queries import ItemRow, errors_by_code, eta_seconds, job_input, model_label
+from core.specs import PROGRAM_KINDS
 from core.states import ITEM_WITH_FACE, JOB_FINAL
 from core.tables import Job
+from core.training_queries import progress_of
 from dashboard.api.schemas import ErrorCount, ErrorView, ItemView, JobLinks, JobView, RequestCounts
 
 
@@ -18,12 +20,14 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
     """Args:
     with_errors: also count what its items failed of, which reads those items.
     """
+    at_work = job.kind in PROGRAM_KINDS and job.state not in JOB_FINAL
+    progress = progress_of(session, job.id) if at_work else None
     return JobView(
         id=job.id,
         kind=job.kind,
         name=job.name,
         state=job.state,
-        model=model_label(session, job.model_version_id),
+        model=model_label(session, job.model_version_id) or str(job.spec.get("model", "")),
         dataset=dataset_label(session, job),
         input=job_input(session, job),
         priority=job.priority,
@@ -38,8 +42,8 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
             cancelled=job.cancelled,
         ),
         # The rate of a job that has ended says how its last seconds went, which nobody asks.
-        rate_per_second=None if job.state in JOB_FINAL else job.rate_per_second,
-        eta_seconds=eta_seconds(job),
+        rate_per_second=None if job.state in JOB_FINAL or progress else job.rate_per_second,
+        eta_seconds=progress.eta_seconds if progress else eta_seconds(job),
         created_at=job.created_at,
         queued_at=job.queued_at,
         started_at=job.started_at,

@@ -1,0 +1,148 @@
+"""Asking for trainings, evaluations and analyses; watching them is in `curves.py`, `logs.py` and `job_files.py`."""
+
+from __future__ import annotations
+
+from flask import Response
+from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
+
+from core.queries import get_job
+from core.tables import User
+from core.training import create_program_job, run_again
+from core.training_presets import PRESETS
+from core.training_requests import check_training
+from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+from dashboard.api.blueprint import answer, api_blueprint
+from dashboard.api.schemas import JobPath, JobView, NewJobHeaders, Problem
+from dashboard.api.training_schemas import (
+    Checked,
+    CheckRequest,
+    NewAnalysis,
+    NewEvaluation,
+    NewTraining,
+    PresetList,
+    PresetView,
+    ProblemView,
+)
+from dashboard.api.views import job_view
+from dashboard.identity import viewer
+from dashboard.permissions import require_priority, require_trainer
+from dashboard.services import services
+
+api = api_blueprint("trainings", "Training models, measuring them, and looking into them.")
+
+# Names of the union's members, which pydantic puts into the places of slips and nobody wrote.
+_TAGS = frozenset({"face_decoder", "ve_conv", "ast", "matching", "gan", "default"})
+
+
+@api.post("/trainings", responses={201: JobView})
+def train(header: NewJobHeaders, body: NewTraining) -> Response:
+    """Train a model on a dataset version; register, measure and, where asked, promote it."""
+    return _create(header, body, body.spec())
+
+
+@api.post("/evaluations", responses={201: JobView})
+def evaluate(header: NewJobHeaders, body: NewEvaluation) -> Response:
+    """Measure a model on a part of a dataset version."""
+    return _create(header, body, body.spec())
+
+
+@api.post("/analyses", responses={201: JobView})
+def analyse(header: NewJobHeaders, body: NewAnalysis) -> Response:
+    """Show what a model makes of the voice, and what of the noise."""
+    return _create(header, body, body.spec())
+
+
+@api.get("/trainings/presets", responses={200: PresetList})
+def presets() -> Response:
+    """Recipes to start from."""
+    viewer()
+    return answer(
+        PresetList(
+            data=[
+                PresetView(
+                    name=preset.name,
+                    title=preset.title,
+                    sentence=preset.sentence,
+                    recipe=preset.recipe.model_dump(mode="json"),
+                    machine=preset.machine.model_dump(mode="json"),
+                )
+                for preset in PRESETS.values()
+            ]
+        )
+    )
+
+
+@api.post("/trainings/check", responses={200: Checked})
+def check(body: CheckRequest) -> Response:
+    """Whether a training could be started, with everything that is wrong, field by field. Nothing is started."""
+    user = viewer()
+    try:
+        spec = NewTraining.model_validate(body.root).spec()
+    except ValidationError as error:
+        problems = [ProblemView(field=_field(slip["loc"]), message=slip["msg"]) for slip in error.errors()]
+        return answer(Checked(ok=False, problems=problems, spec=None))
+    with services().database.read() as session:
+        pinned, found = check_training(session, user, spec)
+    problems = [ProblemView(field=problem.field, message=problem.message) for problem in found]
+    kept = None if problems else pinned.model_dump(mode="json")
+    return answer(Checked(ok=not problems, problems=problems, spec=kept))
+
+
+@api.post("/jobs/<job_id>/again", responses={201: JobView, 409: Problem})
+def again(header: NewJobHeaders, path: JobPath) -> Response:
+    """Start a training, evaluation or analysis over, as a new job of the same spec."""
+    user = viewer()
+    require_trainer(user)
+
+    def make() -> JobView:
+        with services().database.write() as session:
+            job = get_job(session, user, path.job_id)
+            made = run_again(session, job.id, owner_id=user.id, idempotency_key=header.idempotency_key)
+            return job_view(session, made)
+
+    try:
+        return answer(make(), 201)
+    except IntegrityError:
+        return answer(make(), 201)
+
+
+def _create(
+    header: NewJobHeaders,
+    body: NewTraining | NewEvaluation | NewAnalysis,
+    spec: TrainSpec | EvaluateSpec | AnalyseSpec,
+) -> Response:
+    user = viewer()
+    require_trainer(user)
+    require_priority(user, body.priority)
+    try:
+        view = _enter(user, header, body, spec)
+    except IntegrityError:
+        # The same key came twice at once; the other one made the job, and this one now finds it.
+        view = _enter(user, header, body, spec)
+    return answer(view, 201)
+
+
+def _enter(
+    user: User,
+    header: NewJobHeaders,
+    body: NewTraining | NewEvaluation | NewAnalysis,
+    spec: TrainSpec | EvaluateSpec | AnalyseSpec,
+) -> JobView:
+    with services().database.write() as session:
+        job = create_program_job(
+            session,
+            owner_id=user.id,
+            spec=spec,
+            queue=services().settings.queue,
+            priority=body.priority,
+            name=body.name.strip(),
+            idempotency_key=header.idempotency_key,
+        )
+        return job_view(session, job)
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    """Where a slip is, without the recipe's task, which is a tag and no field."""
+    parts = [str(part) for at, part in enumerate(place) if not (at == 1 and part in _TAGS)]
+    return ".".join(parts)
