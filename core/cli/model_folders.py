@@ -15,6 +15,7 @@ from core.client_views import ModelFileView, ModelView
 from core.errors import InvalidRequest, NotAllowed, StorageUnavailable, TooLarge
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+_OF_PAIR = (CONFIG, *(f"{part}/{file}" for part in ("encoder", "decoder") for file in (CONFIG, WEIGHTS)))
 
 Counted = Callable[[int, int], None]  # MiB done, MiB in all
 
@@ -42,7 +43,7 @@ def largest_file(client: Client) -> int:
 
 
 def send_folder(client: Client, folder: Path, name: str, largest: int, counted: Counted) -> ModelView:
-    """Uploads the files of a model and registers them.
+    """Uploads the files of a network, a pair or a whole model and registers them.
 
     Args:
         largest: see `largest_file`.
@@ -51,14 +52,12 @@ def send_folder(client: Client, folder: Path, name: str, largest: int, counted: 
         InvalidRequest: the folder holds no model, or one that the service does not take.
         TooLarge: a file has more bytes than that.
     """
-    if (folder / "encoder" / CONFIG).is_file():
-        raise InvalidRequest(
-            f"{folder} is a pair: import its encoder and its decoder, then: voicesketch models pair"
-        )
-    missing = [file for file in (CONFIG, WEIGHTS) if not (folder / file).is_file()]
-    if missing:
+    is_pair = (folder / "encoder" / CONFIG).is_file()
+    needed = _OF_PAIR if is_pair else (CONFIG, WEIGHTS)
+    if missing := [file for file in needed if not (folder / file).is_file()]:
         raise InvalidRequest(f"{folder} holds no model: {', '.join(missing)} is missing.")
-    paths = [path for file in (CONFIG, WEIGHTS, CARD) if (path := folder / file).is_file()]
+    names = [file for file in (*needed, CARD) if (folder / file).is_file()]
+    paths = [folder / file for file in names]
     total = sum(path.stat().st_size for path in paths)
     if any(path.stat().st_size > largest for path in paths):
         raise TooLarge(
@@ -73,9 +72,9 @@ def send_folder(client: Client, folder: Path, name: str, largest: int, counted: 
         counted(_mib(min(sent, total)), _mib(total))
 
     files = {}
-    for path in paths:
+    for file_name, path in zip(names, paths, strict=True):
         with _CountedFile(path, read) as file:
-            files[path.name] = client.send_model_file(file)
+            files[file_name] = client.send_model_file(file)
     return client.register_model(name, files)
 
 

@@ -1,11 +1,11 @@
-"""`voicesketch models`: which models there are, and how other people's weights become one."""
+"""`voicesketch models`: which models there are, what points at them, and how weights become one."""
 
 from __future__ import annotations
 
 import tempfile
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,15 +16,20 @@ if TYPE_CHECKING:
     from core.client import Client
     from core.client_views import ModelView
 
-app = typer.Typer(
-    no_args_is_help=True, help="Look at models, bring in other people's weights, pair networks."
-)
+app = typer.Typer(no_args_is_help=True, help="Look at models, move aliases, bring in weights, pair networks.")
 
 Reference = Annotated[
     str,
     typer.Argument(
         help="NAME (its newest version), NAME@VERSION or an alias.", metavar="MODEL", show_default=False
     ),
+]
+
+Alias = Annotated[
+    str, typer.Option(help="Which alias; made where there is none of that name.", metavar="ALIAS")
+]
+Reason = Annotated[
+    str, typer.Option(help="Why, for whoever looks at it later.", metavar="TEXT", show_default=False)
 ]
 
 
@@ -38,10 +43,11 @@ class Kind(StrEnum):
 
 @app.command("list")
 def list_models(as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None) -> None:
-    """Every model version, newest first."""
+    """Every model version, newest first, with what points at it and how it fared."""
     with told():
         models = connect(url, token, data).models()
-        from core.cli.showing import print_json, print_models
+        from core.cli.model_showing import print_models
+        from core.cli.showing import print_json
 
         print_json([model.raw for model in models]) if as_json else print_models(models)
 
@@ -50,18 +56,110 @@ def list_models(as_json: AsJson = False, data: Data = None, url: Url = None, tok
 def show(
     model: Reference, as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None
 ) -> None:
-    """One model version and its files."""
+    """One model version: where it comes from, how it fared, and its files."""
     with told():
-        found = connect(url, token, data).model(model)
-        from core.cli.showing import print_json, print_model
+        client = connect(url, token, data)
+        found = client.model(model)
+        from core.cli.model_showing import print_model
+        from core.cli.showing import print_json
+        from core.registry_calls import Registry
 
-        print_json(found.raw) if as_json else print_model(found)
+        registry = Registry(client)
+        lineage, evaluations = registry.lineage(found.label), registry.evaluations(found.label)
+        if as_json:
+            print_json({**found.raw, "lineage": lineage, "evaluations": evaluations})
+        else:
+            print_model(found, lineage, evaluations)
+
+
+@app.command()
+def promote(
+    model: Reference,
+    alias: Alias = "production",
+    reason: Reason = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Even where the alias would draw from another kind of input.")
+    ] = False,
+    as_json: AsJson = False,
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Point an alias at a model version."""
+    with told():
+        from core.registry_calls import Registry
+
+        move = Registry(connect(url, token, data)).promote(model, alias, reason=reason, force=force)
+        _print_move(move, as_json)
+
+
+@app.command()
+def rollback(
+    alias: Annotated[str, typer.Argument(help="Which alias.", metavar="ALIAS")] = "production",
+    reason: Reason = "",
+    as_json: AsJson = False,
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Point an alias where it pointed before; twice goes further back."""
+    with told():
+        from core.registry_calls import Registry
+
+        _print_move(Registry(connect(url, token, data)).roll_back(alias, reason=reason), as_json)
+
+
+@app.command()
+def history(
+    alias: Annotated[str, typer.Argument(help="Which alias.", metavar="ALIAS")] = "production",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many moves.")] = 20,
+    as_json: AsJson = False,
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Who moved an alias, when and why, newest first."""
+    with told():
+        from core.cli.model_showing import print_moves
+        from core.cli.showing import print_json
+        from core.registry_calls import Registry
+
+        moves = Registry(connect(url, token, data)).moves(alias, limit=limit)
+        print_json(moves) if as_json else print_moves(alias, moves)
+
+
+@app.command()
+def delete(
+    model: Annotated[
+        str, typer.Argument(help="Exactly one version.", metavar="NAME@VERSION", show_default=False)
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing, and tell what would happen.")
+    ] = False,
+    reason: Reason = "",
+    as_json: AsJson = False,
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Delete a model version that nobody uses. With --dry-run it ends with 1 where the version would stay."""
+    with told():
+        from core.cli.endings import Ending, end
+        from core.cli.model_showing import print_deletion
+        from core.cli.showing import print_json
+        from core.registry_calls import Registry
+
+        found = Registry(connect(url, token, data)).delete(model, reason=reason, dry_run=dry_run)
+        print_json(found) if as_json else print_deletion(found)
+        if found["in_use"]:
+            end(Ending.SOME_FAILED)
 
 
 @app.command()
 def export(
     model: Reference,
     out: Annotated[Path, typer.Option(help="A new folder.", metavar="DIR", show_default=False)],
+    as_json: AsJson = False,
     data: Data = None,
     url: Url = None,
     token: Token = None,
@@ -76,7 +174,37 @@ def export(
             found = fetch_folder(
                 client, model, out, lambda done, total: progress.step("downloading", done, total)
             )
-    typer.echo(f"{found.label} is in {out}.")
+        if as_json:
+            from core.cli.showing import print_json
+
+            print_json({"model": found.label, "sha256": found.raw.get("sha256"), "out": str(out)})
+        else:
+            typer.echo(f"{found.label} is in {out}.")
+
+
+@app.command("import-folder")
+def import_folder(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="A network, a pair or a whole model, as export writes it.", metavar="DIR", show_default=False
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="What the model is called.", show_default=False)],
+    as_json: AsJson = False,
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Bring in a folder of a model of ours. The same files make the same version."""
+    with told():
+        from core.cli.model_folders import check_name, largest_file
+        from core.cli.showing import print_json
+
+        check_name(name)
+        client = connect(url, token, data)
+        made = _send(client, folder, name, largest_file(client))
+        print_json(made.raw) if as_json else typer.echo(made.label)
 
 
 @app.command()
@@ -164,6 +292,13 @@ def import_weights(
             folder = Path(temporary) / "model"
             _make(source, kind, arguments, folder)
             typer.echo(_send(client, folder, name, largest).label)
+
+
+def _print_move(move: dict[str, Any], as_json: bool) -> None:
+    from core.cli.model_showing import print_move
+    from core.cli.showing import print_json
+
+    print_json(move) if as_json else print_move(move)
 
 
 def _make(source: Path, kind: Kind | None, arguments: list[str], folder: Path) -> None:

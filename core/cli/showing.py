@@ -1,4 +1,4 @@
-"""Jobs and models as the shell shows them: a table, a page about one, and the words after a job has ended."""
+"""Jobs and datasets as the shell shows them: a table, a page about one, and the words after a job has ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from core.client_views import DatasetView, JobView, ModelView
+from core.client_views import DatasetView, JobView
 from core.progress import describe, duration
 from core.submission import SubmitResult
 
@@ -29,7 +29,7 @@ def print_jobs(jobs: Sequence[JobView]) -> None:
         rows.append(
             (job.id, job.state.value, f"{job.with_face}/{job.total}", failed, created, one_line(job.name))
         )
-    _print_table(rows)
+    print_table(rows)
 
 
 def print_job(job: JobView) -> None:
@@ -40,29 +40,6 @@ def print_job(job: JobView) -> None:
     else:
         typer.echo(f"  model {job.model}, {job.with_face} with a face, created {job.created_at}")
     print_errors(job)
-
-
-def print_models(models: Sequence[ModelView]) -> None:
-    rows = [("MODEL", "KIND", "SIZE", "CREATED", "ALIASES")]
-    rows += [
-        (
-            one_line(model.label),
-            one_line(model.kind),
-            size(model.size_bytes),
-            model.created_at[:16].replace("T", " "),
-            one_line(", ".join(model.aliases)),
-        )
-        for model in models
-    ]
-    _print_table(rows)
-
-
-def print_model(model: ModelView) -> None:
-    also = f", also {', '.join(model.aliases)}" if model.aliases else ""
-    typer.echo(one_line(f"{model.label}{also}"))
-    typer.echo(one_line(f"  {model.kind}, {size(model.size_bytes)}, created {model.created_at}"))
-    for file in model.files:
-        typer.echo(one_line(f"  {file.name}  {size(file.size_bytes)}  sha256 {file.sha256}"))
 
 
 def print_datasets(datasets: Sequence[DatasetView]) -> None:
@@ -82,7 +59,7 @@ def print_datasets(datasets: Sequence[DatasetView]) -> None:
         )
         for dataset in datasets
     ]
-    _print_table(rows)
+    print_table(rows)
 
 
 def print_dataset(dataset: DatasetView) -> None:
@@ -141,7 +118,7 @@ def print_result(result: SubmitResult) -> None:
         typer.echo(f"Faces, results.csv and contact_sheet.png: {result.out}")
 
 
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]

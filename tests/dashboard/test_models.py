@@ -303,3 +303,63 @@ def test_without_a_service_the_shell_says_so_before_it_reads_anything(tmp_path: 
     code, _, told = run("import", tmp_path / "w.pt", "--as", "ast", "--data", tmp_path / "nothing")
     assert code == 3
     assert told.strip().endswith("start one with: voicesketch up")
+
+
+def test_the_shell_brings_a_folder_back_in_as_the_very_same_model(service: list[str], tmp_path: Path) -> None:
+    run("import", write(tmp_path / "ear", network_files("encoder", b"ear")), *service)
+    run("import", write(tmp_path / "pen", network_files("decoder", b"pen")), *service)
+    run("pair", "--name", "talker", "--encoder", "ear", "--decoder", "pen", *service)
+    for name in ("ear", "talker"):
+        before = json.loads(run("export", name, "--out", tmp_path / "out" / name, "--json", *service)[1])
+        code, made, told = run("import-folder", tmp_path / "out" / name, "--name", "back", "--json", *service)
+        assert code == 0, told
+        after = json.loads(made)
+        assert after["sha256"] == before["sha256"]
+        assert after["label"] == ("back@1" if name == "ear" else "back@2")
+    (tmp_path / "out" / "talker" / "decoder" / "model.safetensors").write_bytes(b"another pen")
+    code, _, told = run("import-folder", tmp_path / "out" / "talker", "--name", "back", *service)
+    assert (code, "decoder/config.json belongs to other weights" in told) == (2, True)
+    assert run("import-folder", tmp_path, "--name", "back", *service)[0] == 2
+
+
+def test_the_shell_promotes_rolls_back_and_tells_the_history(service: list[str], tmp_path: Path) -> None:
+    run("import", write(tmp_path / "ear", network_files("encoder", b"ear")), *service)
+    run("import", write(tmp_path / "pen", network_files("decoder", b"pen")), *service)
+    run("pair", "--name", "talker", "--encoder", "ear", "--decoder", "pen", *service)
+    code, _, told = run("promote", "ear", *service)
+    assert (code, "draws nothing by itself, so it cannot be production" in told) == (2, True)
+    assert run("promote", "talker", "--reason", "try it", *service)[:2] == (
+        0,
+        "production points at talker@1, before that at default@1.",
+    )
+    moved = json.loads(run("rollback", "--reason", "worse", "--json", *service)[1])
+    assert (moved["before"], moved["after"], moved["actor_name"]) == ("talker@1", "default@1", "olga")
+    code, _, told = run("rollback", *service)
+    assert (code, "nothing left to roll back to" in told) == (2, True)
+    assert run("rollback", "nowhere", *service)[0] == 2
+    code, out, _ = run("history", *service)
+    assert code == 0
+    assert [line.split()[2] for line in out.splitlines()[1:]] == ["rollback", "promote"]
+    assert [move["reason"] for move in json.loads(run("history", "--json", *service)[1])] == [
+        "worse",
+        "try it",
+    ]
+
+
+def test_the_shell_deletes_what_nobody_uses_and_says_why_not(service: list[str], tmp_path: Path) -> None:
+    run("import", write(tmp_path / "ear", network_files("encoder", b"ear")), *service)
+    run("import", write(tmp_path / "pen", network_files("decoder", b"pen")), *service)
+    run("pair", "--name", "talker", "--encoder", "ear", "--decoder", "pen", *service)
+    code, _, told = run("delete", "ear@1", *service)
+    assert (code, told.strip()) == (2, "ear@1 is in use: it is half of talker@1.")
+    code, out, _ = run("delete", "ear@1", "--dry-run", *service)
+    assert (code, "it is half of talker@1" in out) == (1, True)
+    assert run("delete", "ear", *service)[0] == 2, "a bare name may mean another version tomorrow"
+    assert run("delete", "talker@1", "--dry-run", *service)[0] == 0
+    assert run("delete", "talker@1", "--reason", "a slip", *service)[0] == 0
+    assert run("delete", "talker@1", *service)[0] == 0, "once more changes nothing"
+    assert run("delete", "ear@1", "--json", *service)[0] == 0
+    listed = json.loads(run("list", "--json", *service)[1])
+    assert [model["label"] for model in listed] == ["pen@1", "default@1"]
+    code, _, told = run("show", "ear@1", *service)
+    assert (code, told.strip()) == (2, "ear@1 was deleted. Choose another version.")
