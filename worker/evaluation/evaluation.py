@@ -21,6 +21,7 @@ from worker.ml.face_finder import seventy_two
 from worker.ml.metrics.embeddings import embedding_distances, mean_by_person, unit_length
 from worker.ml.metrics.intervals import Integers, Numbers, mean_over_people
 from worker.ml.metrics.landmarks import Points
+from worker.ml.metrics.matching import Vectors
 
 DRAWS = 3  # faces of each voice, for models that take noise
 ENCODED_CLIPS, ENCODED_ENTRIES = 5, 20_000  # where nothing is drawn, more clips cost little
@@ -71,7 +72,8 @@ def evaluate(
     """Measure what can be measured.
 
     Args:
-        partner: the face encoder beside an encoder of voices.
+        partner: the face encoder beside an encoder of voices; beside a model that draws from the space of one, a
+            further judge.
         most_people: the first so many.
         seed: of everything drawn by lot.
         weights: where the networks of measures are.
@@ -85,7 +87,7 @@ def evaluate(
     """
     if subject.draws:
         return _of_drawing(
-            subject, dataset, split, most_people, seed, weights, lookers, step, shown, most_clips
+            subject, partner, dataset, split, most_people, seed, weights, lookers, step, shown, most_clips
         )
     return _of_encoders(subject, partner, dataset, split, most_people, seed, step)
 
@@ -104,10 +106,8 @@ def _of_encoders(
             "invalid_recipe",
             f"{subject.version} embeds faces. Evaluate the encoder of voices, and name this one as its partner.",
         )
-    if partner is not None and (partner.draws or partner.takes != "face"):
-        raise InvalidRequest(
-            "invalid_recipe", f"{partner.version} is no encoder of faces, which a partner has to be."
-        )
+    if partner is not None:
+        _check_partner(partner)
     sample = choose_sample(
         dataset, split, most_people=most_people, most_clips=ENCODED_CLIPS, most_entries=ENCODED_ENTRIES
     )
@@ -141,6 +141,7 @@ def _of_encoders(
 
 def _of_drawing(
     subject: Subject,
+    partner: Subject | None,
     dataset: PreparedDataset,
     split: Split,
     most_people: int | None,
@@ -187,6 +188,11 @@ def _of_drawing(
             seed=seed,
         )
         result.nearness[by] = _nearness(queries, targets, len(sample.people))
+        step("measuring", 0, 1)
+    if partner is not None:
+        _by_its_partner(
+            result, partner, dataset, sample, owners, drawn_owners, as_vectors(embeddings), drawn, seed
+        )
         step("measuring", 0, 1)
     if from_voice:
         _in_its_own_space(result, subject, dataset, sample, owners, as_vectors(embeddings), seed)
@@ -265,13 +271,64 @@ def _looked_at(lookers: Lookers, drawn: Faces, true: Sequence[Faces], step: Step
     return Looks.of(looks[: len(drawn)]), Looks.of(looks[len(drawn) :])
 
 
+def _by_its_partner(
+    result: Evaluation,
+    partner: Subject,
+    dataset: PreparedDataset,
+    sample: Sample,
+    owners: Integers,
+    drawn_owners: Integers,
+    conditions: Vectors,
+    drawn: Faces,
+    seed: int,
+) -> None:
+    """Drawn faces embedded by the face encoder that the voices were matched with: do they find voice and true face?"""
+    _check_partner(partner)
+    queries = Side(as_vectors(partner.embed_pictures(list(drawn))), drawn_owners)
+    if queries.vectors.shape[1] != conditions.shape[1]:
+        raise InvalidRequest(
+            "invalid_recipe",
+            f"{partner.version} was not trained together with this model's encoder of voices.",
+        )
+    result.findings.notes.append(
+        f"Names that end in .partner are judged by {partner.version}. What was drawn was made to please it or its like."
+    )
+    for targets, directions in (
+        (Side(conditions, owners), ("drawn_to_voice", "voice_to_drawn")),
+        (
+            Side(as_vectors(partner.embed(dataset, sample.faces)), sample.face_people),
+            ("voice_to_face", "face_to_voice"),
+        ),
+    ):
+        found = Findings()
+        measure_finding(
+            found,
+            queries,
+            targets,
+            sample.groups,
+            directions=directions,
+            judge=".partner",
+            by=partner.version,
+            seed=seed,
+        )
+        matching = {name: one for name, one in found.measures.items() if name.startswith("matching")}
+        result.findings.measures.update(matching)
+
+
+def _check_partner(partner: Subject) -> None:
+    if partner.draws or partner.takes != "face":
+        raise InvalidRequest(
+            "invalid_recipe", f"{partner.version} is no encoder of faces, which a partner has to be."
+        )
+
+
 def _in_its_own_space(
     result: Evaluation,
     subject: Subject,
     dataset: PreparedDataset,
     sample: Sample,
     owners: Integers,
-    embeddings: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    embeddings: Vectors,
     seed: int,
 ) -> None:
     """What Speech2Face measures: predicted features beside those of the true face."""
@@ -293,8 +350,8 @@ def _measure_embeddings(
     result: Evaluation,
     sample: Sample,
     owners: Integers,
-    voices: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    faces: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    voices: Vectors,
+    faces: Vectors,
     seed: int,
     ending: str,
     by: str,
@@ -328,9 +385,7 @@ def _nearness(queries: Side, targets: Side, people: int) -> tuple[Numbers, Numbe
     return own, other
 
 
-def _dataset_embeddings(
-    dataset: PreparedDataset, entries: Sequence[EntryRow]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
+def _dataset_embeddings(dataset: PreparedDataset, entries: Sequence[EntryRow]) -> Vectors | None:
     if any("embedding" not in entry.members for entry in entries):
         return None
     return np.stack([dataset.array(entry, "embedding") for entry in entries]).astype(np.float32)
@@ -390,8 +445,8 @@ def _say_what_was_taken(result: Evaluation, dataset: PreparedDataset, split: Spl
         )
     if len(sample.people) < 100:
         notes.append(
-            f"There are only {len(sample.people)} people, so the intervals are wide: two models whose intervals overlap "
-            "a good deal cannot be told apart here."
+            f"There are only {len(sample.people)} people, so the intervals are wide: two models whose intervals "
+            "overlap a good deal cannot be told apart here."
         )
     notes.append(
         "Published numbers stand beside ours for orientation. They are of other data, other galleries and other "

@@ -7,7 +7,7 @@ have been trained against one of them, and would please it; the other one then t
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,7 @@ class Lookers:
 
     def look(self, face: Face) -> Look:
         """Look at one picture, uint8 RGB `[H, W, 3]`."""
-        if face.shape[0] < REFERENCE_SIDE:  # detectors are made for faces of some size
-            face = np.ascontiguousarray(resized(face, REFERENCE_SIDE, REFERENCE_SIDE))
+        face = _large_enough(face)
         verdict = self._judges.judge(face)
         nobody = np.zeros(IDENTITY_LENGTH, dtype=np.float32)
         sface = nobody if verdict.identity is None else verdict.identity.reshape(-1).astype(np.float32)
@@ -103,11 +102,13 @@ class Lookers:
             verdict.found, sface, self._dlib_vector(face, points), verdict.gender, verdict.age, points
         )
 
-    def look_at(self, faces: Iterable[Face], between: Callable[[], None]) -> Iterator[Look]:
-        """Look at each; `between` is called after every one."""
-        for face in faces:
-            yield self.look(face)
-            between()
+    def identity(self, face: Face) -> Vectors:
+        """SFace's unit vector `[128]` alone; where no face is found, zeros, as far from one person as from another."""
+        found = self._judges.judge(_large_enough(face)).identity
+        if found is None:
+            return np.zeros(IDENTITY_LENGTH, dtype=np.float32)
+        vector: Vectors = found.reshape(-1).astype(np.float32)
+        return vector
 
     def _dlib_vector(self, face: Face, points: Points) -> Vectors:
         left, top = points.min(axis=0)
@@ -119,6 +120,13 @@ class Lookers:
         vector = np.array(self._recogniser.compute_face_descriptor(face, shape), dtype=np.float32)
         unit: Vectors = vector / max(float(np.linalg.norm(vector)), 1e-12)
         return unit
+
+
+def _large_enough(face: Face) -> Face:
+    """Detectors are made for faces of some size."""
+    if face.shape[0] >= REFERENCE_SIDE:
+        return face
+    return np.ascontiguousarray(resized(face, REFERENCE_SIDE, REFERENCE_SIDE))
 
 
 def _dlib_recogniser() -> tuple[Any, Any]:

@@ -81,6 +81,12 @@ class Subject:
         ]
         return torch.cat(parts)
 
+    def embed_pictures(self, pictures: Sequence[Faces]) -> torch.Tensor:
+        """Embeddings of pictures uint8 RGB `[H, W, 3]`, for models that take faces."""
+        return torch.cat(
+            [self._encode(pictures[start : start + BATCH]).cpu() for start in range(0, len(pictures), BATCH)]
+        )
+
     def paint(self, embeddings: torch.Tensor, noise: torch.Tensor | None = None) -> Drawn:
         """Draw a face for each row.
 

@@ -75,11 +75,14 @@ _WORDS = {
 _DIRECTIONS = {
     "voice_to_face": "Voice to face",
     "face_to_voice": "Face to voice",
+    "drawn_to_voice": "Drawn face to voice",
+    "voice_to_drawn": "Voice to drawn face",
     "face_to_face": "Drawn face to true face",
 }
 _ENDINGS = {
     "same_gender": "same gender",
     "dlib": "by dlib",
+    "partner": "by its partner",
     "features": "in the model's own features",
 }
 
