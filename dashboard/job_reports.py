@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import NotFound
-from core.metric_words import metric_title
+from core.metric_words import in_order, metric_title
 from core.store import Store
 from core.training_tables import JobFile
 from dashboard.training_words import METRIC_GROUPS, metric_group
@@ -126,13 +126,9 @@ class MetricRow:
 def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, list[MetricRow]]]:
     """All metrics under their headings, in the order of reading."""
     rows: dict[str, list[MetricRow]] = {}
-    for name, told in sorted(metrics.items(), key=lambda item: _natural(item[0])):
-        rows.setdefault(metric_group(name), []).append(_metric_row(name, told))
+    for name in in_order(metrics):
+        rows.setdefault(metric_group(name), []).append(_metric_row(name, metrics[name]))
     return [(title, rows[key]) for key, title in METRIC_GROUPS if key in rows]
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
 
 
 def _metric_row(name: str, told: dict[str, Any]) -> MetricRow:

@@ -128,6 +128,7 @@ class Ledger:
         """A prepared dataset of six people; its files are not in the store. It has everything unless told otherwise."""
         with self.database.write() as session:
             job_id = _enter_job(session, "prepare", self.user(owner).id, {"kind": "prepare", "dataset": name})
+            _finish_job(session, job_id, JobState.COMPLETED)
             made = DatasetVersion(
                 id=f"dataset_{name}_{version}",
                 name=name,
@@ -154,6 +155,12 @@ class Ledger:
             job_id = _enter_job(
                 session, spec.kind, self.user(owner).id, spec.model_dump(mode="json"), name=name
             )
+        return self.takes_up(job_id)
+
+    def takes_up(self, job_id: str) -> Program:
+        """A worker has taken up a job whose work is a program."""
+        with self.database.write() as session:
+            at = now(session)
             attempt = Attempt(
                 id=new_id("attempt"),
                 job_id=job_id,
@@ -161,12 +168,25 @@ class Ledger:
                 worker_id=register_worker(session, queue="gpu", device="cpu"),
                 state=AttemptState.ACTIVE,
                 items=1,
-                progress_at=now(session),
-                lease_until=now(session) + timedelta(hours=1),
-                heartbeat_at=now(session),
-                started_at=now(session),
+                progress_at=at,
+                lease_until=at + timedelta(hours=1),
+                heartbeat_at=at,
+                started_at=at,
             )
             session.add(attempt)
+            job = session.get(Job, job_id)
+            assert job is not None
+            if job.state is JobState.QUEUED:
+                first = session.scalars(
+                    select(Item).where(Item.job_id == job_id).order_by(Item.position)
+                ).first()
+                assert first is not None
+                first.state, first.attempt_id, first.token = ItemState.LEASED, attempt.id, 1
+                job.state, job.started_at, job.token = JobState.RUNNING, at, 1
+                job.pending, job.leased = job.pending - 1, 1
+                session.add(
+                    Transition(job_id=job_id, old="queued", new="running", actor="worker", at=at, token=1)
+                )
         return Program(self.database, job_id, attempt.id)
 
     def training(self, *, owner: str = "ada", name: str = "", task: str = "ve_conv", **spec: Any) -> Program:
@@ -325,22 +345,24 @@ class Program:
 
     def ends(self, state: JobState = JobState.COMPLETED, **more: Any) -> None:
         """The job is over; items of it end alike."""
-        item = {JobState.COMPLETED: ItemState.DONE, JobState.CANCELLED: ItemState.CANCELLED}.get(
-            state, ItemState.FAILED
-        )
         with self.database.write() as session:
-            job = session.get(Job, self.job_id)
-            assert job is not None
-            session.execute(update(Item).where(Item.job_id == self.job_id).values(state=item))
-            job.state, job.finished_at, job.leased = state, now(session), 0
-            setattr(job, item.value, job.total)
-            for name, value in more.items():
-                setattr(job, name, value)
-            session.add(
-                Transition(
-                    job_id=job.id, old="running", new=state.value, actor="ticker", at=now(session), token=None
-                )
-            )
+            _finish_job(session, self.job_id, state, **more)
+
+
+def _finish_job(session: Session, job_id: str, state: JobState, **more: Any) -> None:
+    item = {JobState.COMPLETED: ItemState.DONE, JobState.CANCELLED: ItemState.CANCELLED}.get(
+        state, ItemState.FAILED
+    )
+    job = session.get(Job, job_id)
+    assert job is not None
+    items = update(Item).where(Item.job_id == job_id)
+    session.execute(items.values(state=item, attempt_id=None, token=None))
+    job.state, job.finished_at, job.leased, job.pending = state, now(session), 0, 0
+    job.done = job.failed = job.cancelled = 0
+    setattr(job, item.value, job.total)
+    for name, value in more.items():
+        setattr(job, name, value)
+    session.add(Transition(job_id=job_id, old="running", new=state.value, actor="ticker", at=now(session)))
 
 
 def _enter_job(session: Session, kind: str, owner_id: str, spec: dict[str, Any], name: str = "") -> str:

@@ -14,7 +14,7 @@ from core.training_queries import files_of, get_evaluation, list_evaluations, li
 from core.training_specs import AnalyseSpec, EvaluateSpec
 from dashboard.identity import viewer
 from dashboard.job_reports import metric_rows, report_of
-from dashboard.permissions import may_change_models, require_operator
+from dashboard.permissions import may_change_models, require_trainer
 from dashboard.services import services
 from dashboard.spec_form import form_of
 
@@ -64,7 +64,7 @@ def index() -> str:
 
 @bp.get("/evaluations/new")
 def new() -> str:
-    require_operator(viewer())
+    require_trainer(viewer())
     chosen = request.args.get("model", "")[:160]
     with services().database.read() as session:
         models = [model for model, _ in list_models(session) if model.deleted_at is None]
@@ -98,7 +98,7 @@ def analyses() -> str:
 
 @bp.get("/analyses/new")
 def new_analysis() -> str:
-    require_operator(viewer())
+    require_trainer(viewer())
     chosen = request.args.get("model", "")[:160]
     with services().database.read() as session:
         models = [model for model, _ in list_models(session) if model.deleted_at is None]

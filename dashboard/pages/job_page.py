@@ -32,7 +32,7 @@ from core.tables import Job
 from core.training import run_again
 from dashboard.identity import viewer
 from dashboard.pages import program_page
-from dashboard.permissions import may_change, require_change, require_operator
+from dashboard.permissions import may_change, require_change, require_trainer
 from dashboard.services import services
 
 bp = Blueprint("job_page", __name__)
@@ -107,7 +107,7 @@ def again(job_id: str) -> ResponseReturnValue:
     user = viewer()
     with services().database.write() as session:
         get_job(session, user, job_id)
-        require_operator(user)
+        require_trainer(user)
         made = run_again(session, job_id, owner_id=user.id)
     return redirect(url_for("job_page.show", job_id=made.id), 303)
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from core.queries import errors_by_code, last_transition_id, model_label
+from core.queries import errors_by_code, last_transition_id
 from core.states import JOB_FINAL, JOB_RETRYABLE, JobState
 from core.tables import Job, ModelVersion
 from core.training_queries import (
@@ -62,7 +62,6 @@ def summary(session: Session, job: Job) -> dict[str, object]:
         "seen": last_transition_id(session, job.id),
         "final": final,
         "errors": errors_by_code(session, job.id) if job.failed else [],
-        "subject": model_label(session, job.model_version_id),
         "checkpoints": sorted(
             (file for file in files if file.kind in CHECKPOINT_KINDS),
             key=lambda file: (file.kind != "best", -(file.step or 0)),

@@ -15,7 +15,7 @@ from core.training_queries import ProgramRow, list_programs
 from core.training_requests import FEATURES
 from core.training_specs import AfterTraining
 from dashboard.identity import viewer
-from dashboard.permissions import may_change_models, require_operator
+from dashboard.permissions import may_change_models, require_trainer
 from dashboard.services import services
 from dashboard.spec_form import form_of
 from dashboard.training_words import FEATURE_WORDS, TASK_WORDS
@@ -42,7 +42,7 @@ def rows() -> str:
 
 @bp.get("/trainings/new")
 def new() -> str:
-    require_operator(viewer())
+    require_trainer(viewer())
     chosen = _preset()
     with services().database.read() as session:
         models = [model for model, _ in list_models(session)]
@@ -60,7 +60,7 @@ def new() -> str:
 @bp.get("/trainings/new/settings")
 def settings() -> str:
     """The part of the form that depends on the preset."""
-    require_operator(viewer())
+    require_trainer(viewer())
     with services().database.read() as session:
         return render_template("training/_settings.html", **_settings(session, _preset()))
 
@@ -104,10 +104,13 @@ def _settings(session: Session, preset: Preset) -> dict[str, object]:
         "recipe": recipe.without(frozenset(one.path for one in first)),
         "machine": form_of(preset.machine, "machine"),
         "after": form_of(AfterTraining(), "after"),
-        "datasets": [
-            (dataset, _lacks(dataset, preset.recipe.task))
-            for dataset in list_datasets(session, viewer(), limit=_MOST_DATASETS)
-        ],
+        "datasets": sorted(
+            (
+                (dataset, _lacks(dataset, preset.recipe.task))
+                for dataset in list_datasets(session, viewer(), limit=_MOST_DATASETS)
+            ),
+            key=lambda one: bool(one[1]),  # those that can be chosen first
+        ),
     }
 
 

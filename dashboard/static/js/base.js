@@ -33,6 +33,9 @@ export function toast(text) {
   setTimeout(() => note.remove(), 7000);
 }
 
+// On a phone the row of links is wider than the screen.
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 writeTimes();
 setInterval(writeTimes, 30000);
 document.addEventListener("htmx:after:swap", () => writeTimes());

@@ -3,6 +3,7 @@ import { csrf, toast, writeTimes } from "./base.js";
 import { newKey } from "./chosen_files.js";
 import { SpecForm } from "./spec_form.js";
 
+// No input may be named `dataset`: it would hide the form's own.
 const form = document.getElementById("spec-form");
 const button = document.getElementById("submit");
 const hint = document.getElementById("submit-hint");
@@ -21,7 +22,7 @@ function chosen(what) {
 
 function body() {
   const { spec: values, problems } = spec.values();
-  values.dataset = chosen("dataset")?.value ?? "";
+  values.dataset = chosen("dataset-version")?.value ?? "";
   values.recipe = { ...values.recipe, task: document.getElementById("settings").dataset.task };
   if (!values.dataset) problems.push({ field: "dataset", message: "Choose a dataset." });
   return { values, problems };
@@ -78,7 +79,7 @@ function remember() {
 }
 
 async function changePreset() {
-  const dataset = chosen("dataset")?.value;
+  const dataset = chosen("dataset-version")?.value;
   history.replaceState(null, "", `?preset=${encodeURIComponent(chosen("preset").value)}`);
   const answer = await fetch(`${form.dataset.settings}?preset=${encodeURIComponent(chosen("preset").value)}`, { headers: { "X-CSRF-Token": csrf } });
   if (!answer.ok) return toast("The service did not answer properly. Choose it again.");
@@ -94,14 +95,14 @@ async function changePreset() {
 }
 
 function pickDataset(label) {
-  const fits = [...form.querySelectorAll('input[name="dataset"]:not(:disabled)')];
+  const fits = [...form.querySelectorAll('input[name="dataset-version"]:not(:disabled)')];
   const one = fits.find((box) => box.value === label) ?? (fits.length === 1 ? fits[0] : null);
   if (one) one.checked = true;
 }
 
 form.addEventListener("change", (event) => {
   if (event.target.name === "preset") changePreset();
-  else if (event.target.name === "dataset" || event.target.dataset.given) checkSoon();
+  else if (event.target.name === "dataset-version" || event.target.dataset.given) checkSoon();
 });
 form.addEventListener("input", (event) => {
   const field = event.target.closest("[data-path]");

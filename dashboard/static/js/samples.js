@@ -26,7 +26,7 @@ export class Samples {
     this.files = files;
     const none = !files.length;
     byId("samples-none").hidden = !none;
-    byId("sample-steer").hidden = files.length < 2;
+    byId("sample-steer").hidden = none;
     if (none) return;
     this.slider.max = files.length - 1;
     this.show(follows ? files.length - 1 : Math.min(Number(this.slider.value), files.length - 1));
