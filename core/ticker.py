@@ -24,6 +24,7 @@ from core.errors import Retryable
 from core.firing import Pairs, fire_due, fire_for_pairs
 from core.leases import reap
 from core.logs import set_up_logs
+from core.model_deletion import remove_unregistered_files
 from core.outbox import Doorbell, publish, ring_again
 from core.queue import CeleryDoorbell, make_celery
 from core.store import Store
@@ -32,6 +33,7 @@ from core.workers import forget_dead_workers
 
 log = structlog.get_logger()
 
+_TIDY_SECONDS = 3600.0
 Clock = Callable[[Session], datetime]
 
 
@@ -81,6 +83,12 @@ class Scheduling:
             log.info("delivered", notes=sent)
 
 
+def tidy(database: Database, store: Store) -> None:
+    """Removes files of models that were sent and never made into one."""
+    if removed := _tried("tidy", lambda: remove_unregistered_files(database, store)):
+        log.info("removed files of no model", files=removed)
+
+
 def _tried(what: str, step: Callable[[], int]) -> int:
     try:
         return step()
@@ -102,7 +110,8 @@ def main() -> None:
     settings = load_settings()
     database = Database(settings.database_url)
     doorbell = CeleryDoorbell(make_celery(settings))
-    scheduling = Scheduling(database, Store(settings), settings)
+    store = Store(settings)
+    scheduling = Scheduling(database, store, settings)
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -111,11 +120,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     log.info("ticking", every_seconds=settings.tick_seconds)
-    for name, step in (("schedules", scheduling.round), ("notes", scheduling.deliver)):
+    for name, step, seconds in (
+        ("schedules", scheduling.round, settings.tick_seconds),
+        ("notes", scheduling.deliver, settings.tick_seconds),
+        ("tidying", lambda: tidy(database, store), _TIDY_SECONDS),
+    ):
         # Whatever they are at can be left at any point, so nothing waits for them at the end.
-        threading.Thread(
-            target=_again_and_again, args=(step, settings.tick_seconds, stop), name=name, daemon=True
-        ).start()
+        threading.Thread(target=_again_and_again, args=(step, seconds, stop), name=name, daemon=True).start()
     _again_and_again(lambda: tick(database, doorbell, settings), settings.tick_seconds, stop)
 
 
