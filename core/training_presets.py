@@ -247,13 +247,14 @@ _LIST = (
         "(recipe.face_encoder); made for small datasets.",
         MatchingTask(
             loop=Loop(
-                epochs=60,
+                epochs=12,
                 batch=64,
-                optimiser=Optimiser(name="adamw", learning_rate=1e-3, weight_decay=0.1),
+                optimiser=Optimiser(name="adamw", learning_rate=2e-3, weight_decay=0.1),
                 schedule=Schedule(kind="cosine", warmup_steps=20),
                 clip_norm=10.0,
             ),
             features="pretrained",
+            sizes={"embedding_length": 64, "dropout": 0.5},
             face_sizes={"image_size": 64, "base_channels": 24, "max_channels": 96},
             augmentation=Augmentation(brightness=0.1),
         ),
