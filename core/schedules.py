@@ -18,6 +18,7 @@ from core.database import Database, now
 from core.dataset_requests import pinned_recipe
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.identifiers import new_id
+from core.registry import PRODUCTION
 from core.schedule_runs import cancel_run, enter_run, hold_run, hold_schedule, open_runs
 from core.schedule_specs import NewSchedule, Retraining, ScheduleChange
 from core.schedule_tables import Schedule, ScheduleRun
@@ -29,6 +30,7 @@ from core.webhooks import new_secret
 Clock = Callable[[Session], datetime]
 
 _TOLD = 5
+_DRAW_NOTHING = frozenset({"matching"})
 
 
 def create_schedule(
@@ -302,6 +304,13 @@ def _check(session: Session, user: User, wanted: NewSchedule) -> None:
     _, found = check_training(session, user, spec)
     # The dataset is made by the first run.
     problems += [f"{one.field}: {one.message}" for one in found if one.field != "dataset"]
+    after = template.training.after
+    to_production = after.promote and after.gate is not None and after.gate.alias == PRODUCTION
+    if to_production and template.training.recipe.task in _DRAW_NOTHING:
+        problems.append(
+            f"after.promote: what this training makes draws nothing by itself, so it cannot be {PRODUCTION}. "
+            "Name another alias, or leave the promotion out."
+        )
     if problems:
         raise InvalidRequest(" ".join(dict.fromkeys(problems[:_TOLD])))
 

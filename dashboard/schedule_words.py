@@ -34,9 +34,9 @@ OVERLAP_WORDS = {
     "replace": ("Cancel the old run", "replaced"),
 }
 CATCH_UP_WORDS = {
-    "last": "The last one missed is made up for",
-    "none": "None is made up for",
-    "all": "All are made up for",
+    "last": "Make up for the last",
+    "none": "Make up for none",
+    "all": "Make up for all",
 }
 # Expressions to begin with, and what they are called in the form.
 COMMON = (

@@ -135,6 +135,7 @@ def test_a_wish_that_could_not_be_carried_out_is_refused_whole(olga: Script) -> 
         ({"template": {**TEMPLATE, "source": {"collection": "nobody"}}}, "There is no collection 'nobody'"),
         (with_training(preset="magic"), "there is no preset 'magic'"),
         (with_training(model="production"), "is an alias"),
+        (with_training(after={"promote": True}), "draws nothing by itself, so it cannot be production"),
         (
             {"template": {**TEMPLATE, "prepare": {"face": None}}},
             "needs waveform and picture",
