@@ -135,10 +135,10 @@ def _perform(
             dataset_sha256=dataset.sha256,
             spec_sha256=spec_sha256(spec),
         )
-        try:
-            return world.rank, train(task, phases, settings, tell, should_stop)
-        finally:
-            collectives.leave()
+        ended = train(task, phases, settings, tell, should_stop)
+    # Not after a failure: its word must be left before the other processes notice that this one is gone.
+    collectives.leave()
+    return world.rank, ended
 
 
 def _write_and_log(run: Path) -> Tell:

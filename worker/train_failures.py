@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from worker.ml.errors import DatasetError, MediaError, ModelError, RecipeError
 from worker.ml.training.events import Failed
-from worker.ml.training.failures import TrainingFailed, is_disk_full, is_out_of_memory
+from worker.ml.training.failures import TrainingFailed, is_disk_full, is_lost_peer, is_out_of_memory
 from worker.train_request import TrainRequest
+
+LOST_PROCESS = (
+    "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
+)
 
 
 def explain(failure: BaseException, request: TrainRequest) -> Failed:
@@ -30,6 +34,8 @@ def explain(failure: BaseException, request: TrainRequest) -> Failed:
             f"The dataset in {request.dataset} was lost while training ({reason}). Put it back and go on."
         )
         return Failed("dataset_not_found", message, retryable=True)
+    if is_lost_peer(failure):
+        return Failed("internal_error", LOST_PROCESS, retryable=True)
     kind = type(failure).__name__
     return Failed("internal_error", f"Something that was not foreseen went wrong: {kind}: {failure}"[:2000])
 

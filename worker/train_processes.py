@@ -27,6 +27,7 @@ from pathlib import Path
 
 from core.stack import tether
 from worker.ml.training.events import STOPPED, Failed, Note, write_event
+from worker.train_failures import LOST_PROCESS
 
 _LOOK_SECONDS = 0.1
 _DONE, _FAILED = 0, 1
@@ -94,6 +95,5 @@ def _outcome(outcomes: Path, exit_code: int) -> int:
         if word["exit_code"] == STOPPED or (word["exit_code"] == _DONE and exit_code == 0):
             return int(word["exit_code"])
     write_event(Note(f"torchrun ended with code {exit_code}.", "error"))
-    message = "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
-    write_event(Failed("internal_error", message, retryable=True))
+    write_event(Failed("internal_error", LOST_PROCESS, retryable=True))
     return _FAILED

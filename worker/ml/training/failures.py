@@ -9,6 +9,7 @@ import torch
 from worker.ml.errors import MediaError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LOST_PEER = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL")
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
@@ -41,3 +42,10 @@ def is_out_of_memory(failure: BaseException) -> bool:
 def is_disk_full(failure: BaseException) -> bool:
     """Whether a file could not be written for want of room or because of a quota."""
     return isinstance(failure, OSError) and failure.errno in _FULL
+
+
+def is_lost_peer(failure: BaseException) -> bool:
+    """Whether another process of the training is gone, so that nothing can be computed together with it."""
+    if isinstance(failure, torch.distributed.DistError):
+        return True
+    return isinstance(failure, RuntimeError) and any(sign in str(failure) for sign in _LOST_PEER)
