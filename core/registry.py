@@ -48,7 +48,7 @@ from core.training_tables import AliasMove
 PRODUCTION = "production"
 _READ_AT_ONCE = 1 << 22
 # How often files that somebody removes at the same moment are put back.
-_TRIES = 3
+_TRIES = 5
 _FRESH = timedelta(hours=12)
 
 

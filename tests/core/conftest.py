@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from core.bootstrap import migrate
 from core.config import Settings
 from core.database import Database
 from core.store import Store
+from tests.core.registry_place import Registry
 from tests.factories import Ledger
 
 
@@ -26,3 +28,8 @@ def store(settings: Settings) -> Store:
     store = Store(settings)
     store.ensure_bucket()
     return store
+
+
+@pytest.fixture
+def registry(ledger: Ledger, store: Store, tmp_path: Path) -> Registry:
+    return Registry(ledger, store, tmp_path)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from core.database import now
 from core.evaluations import enter_evaluation
 from core.jobs import enter_job
@@ -21,6 +23,8 @@ from core.training_specs import EvaluateSpec, TrainSpec
 from core.training_tables import Evaluation
 from tests.factories import Ledger
 
+# For what does not depend on the database.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 SIZES = {"embedding_length": 8, "embedding_space": "somewhere"}
 
 

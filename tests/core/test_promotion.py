@@ -16,13 +16,8 @@ from core.registry import PRODUCTION, pair_models, register_model, resolve_model
 from core.store import Store
 from core.tables import Alias, ModelVersion
 from core.training_tables import AliasMove
-from tests.core.registry_place import Registry, write_model
+from tests.core.registry_place import Registry, on_sqlite, write_model
 from tests.factories import Ledger
-
-
-@pytest.fixture
-def registry(ledger: Ledger, store: Store, tmp_path: Path) -> Registry:
-    return Registry(ledger, store, tmp_path)
 
 
 @pytest.fixture
@@ -63,6 +58,7 @@ def test_rolling_back_twice_goes_further_back_and_ends_where_nothing_is_left(
     assert pointed_at(registry) == "drawer@1", "what was rolled back over is not visited again"
 
 
+@on_sqlite
 def test_every_move_is_written_down_and_audited(registry: Registry, versions: list[ModelVersion]) -> None:
     move(registry, versions[1])
     back(registry)
@@ -81,6 +77,7 @@ def test_every_move_is_written_down_and_audited(registry: Registry, versions: li
     ]
 
 
+@on_sqlite
 def test_promoting_what_is_there_already_changes_nothing(
     registry: Registry, versions: list[ModelVersion]
 ) -> None:
@@ -90,6 +87,7 @@ def test_promoting_what_is_there_already_changes_nothing(
         assert len(moves_of(session, PRODUCTION)) == 2
 
 
+@on_sqlite
 def test_a_rollback_that_is_sent_twice_happens_once(registry: Registry, versions: list[ModelVersion]) -> None:
     move(registry, versions[1])
     move(registry, versions[2])
@@ -100,6 +98,7 @@ def test_a_rollback_that_is_sent_twice_happens_once(registry: Registry, versions
         back(registry, expected=versions[3])
 
 
+@on_sqlite
 def test_an_alias_from_before_moves_were_written_down_rolls_back_to_where_it_was(
     registry: Registry, versions: list[ModelVersion]
 ) -> None:
@@ -109,6 +108,7 @@ def test_an_alias_from_before_moves_were_written_down_rolls_back_to_where_it_was
     assert back(registry).new_version_id == versions[0].id
 
 
+@on_sqlite
 def test_the_alias_that_comes_with_a_model_has_a_history_from_its_first_day(
     ledger: Ledger, store: Store, tmp_path: Path
 ) -> None:
@@ -122,6 +122,7 @@ def test_the_alias_that_comes_with_a_model_has_a_history_from_its_first_day(
         assert rollback_target(session, PRODUCTION) is None
 
 
+@on_sqlite
 def test_versions_that_were_deleted_are_passed_over_on_the_way_back(
     registry: Registry, versions: list[ModelVersion]
 ) -> None:
@@ -136,6 +137,7 @@ def test_versions_that_were_deleted_are_passed_over_on_the_way_back(
         assert rollback_target(session, PRODUCTION) is None
 
 
+@on_sqlite
 def test_what_draws_nothing_is_never_production(registry: Registry, versions: list[ModelVersion]) -> None:
     ears, hand = registry.halves()
     for force in (False, True):
@@ -151,6 +153,7 @@ def test_what_draws_nothing_is_never_production(registry: Registry, versions: li
     assert (pointed_at(registry), pointed_at(registry, "best-ears")) == ("pair@1", "ears@1")
 
 
+@on_sqlite
 def test_an_alias_changes_what_it_draws_from_only_by_force(
     registry: Registry, versions: list[ModelVersion]
 ) -> None:
@@ -177,6 +180,7 @@ def test_an_alias_changes_what_it_draws_from_only_by_force(
     assert pointed_at(registry) == "drawer@1"
 
 
+@on_sqlite
 def test_an_alias_is_not_named_like_a_model_or_like_nothing_at_all(
     registry: Registry, versions: list[ModelVersion]
 ) -> None:
