@@ -27,7 +27,15 @@ METRIC_WORDS: dict[str, str] = {
     "kernel_distance": "Kernel distance",
     "attributes.gender": "Gender agrees",
     "attributes.age": "Age agrees",
+    "attributes.gender.read": "Gender is read alike",
+    "attributes.age_years": "Difference of the ages read, years",
+    "likeness.cosine": "Cosine to the own true face",
+    "likeness.l1": "Distance to the own true face (L1)",
+    "likeness.l2": "Distance to the own true face (L2)",
+    "likeness.angle": "Angle to the own true face",
+    "inter_human": "Cosine to the true faces of others",
     "vggface_score": "VGG-Face score",
+    "vggface_score.sf2f": "VGG-Face score, as SF2F took it",
     "diversity": "Diversity of faces",
     "face_found": "A face is found",
     "variation.identity": "Variation with the noise, identity",
@@ -38,12 +46,36 @@ _SAME_GENDER = ".same_gender"
 _SHARES = ("matching.", "retrieval.r", "attributes.gender", "face_found")
 
 
+# What else the name of a metric may end with, and the ways that matching goes.
+_ENDINGS = {
+    "same_gender": "within a gender",
+    "dlib": "by dlib",
+    "partner": "by its partner",
+    "features": "in the model’s own features",
+}
+_WAYS = {
+    "voice_to_face": "the face of a voice",
+    "face_to_voice": "the voice of a face",
+    "drawn_to_voice": "the voice of a drawn face",
+    "voice_to_drawn": "the drawn face of a voice",
+    "face_to_face": "the true face of a drawn one",
+}
+
+
 def metric_title(name: str) -> str:
-    """The name of a metric in words; names nobody here knows stay as they are."""
-    base = name.removesuffix(_SAME_GENDER)
-    if base not in METRIC_WORDS:
-        return name
-    return METRIC_WORDS[base] + (", within a gender" if base != name else "")
+    """The name of a metric in words; names nobody here knows stay nearly as they are."""
+    parts, endings = name.split("."), list[str]()
+    while ".".join(parts) not in METRIC_WORDS and parts[-1] in _ENDINGS:
+        endings.insert(0, _ENDINGS[parts.pop()])
+    base = ".".join(parts)
+    title = METRIC_WORDS.get(base)
+    if title is None and parts[0] == "matching" and len(parts) == 3 and parts[1] in _WAYS:
+        title = f"Finds {_WAYS[parts[1]]} among {parts[2]}"
+    if title is None and parts[0] == "retrieval" and len(parts) == 3:
+        title = f"{METRIC_WORDS.get(f'retrieval.{parts[2]}', parts[2])}, of {parts[1].removeprefix('of')}"
+    if title is None:
+        title = name if len(parts) == 1 else ", ".join(parts[1:]).replace("_", " ").capitalize()
+    return ", ".join([title, *endings])
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -123,12 +123,16 @@ class MetricRow:
     published: list[Mark]
 
 
-def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, list[MetricRow]]]:
-    """All metrics under their headings, in the order of reading."""
-    rows: dict[str, list[MetricRow]] = {}
+def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, str, list[MetricRow]]]:
+    """All metrics under their headings, in the order of reading: heading, what it is about, rows."""
+    rows: dict[int, list[MetricRow]] = {}
     for name in in_order(metrics):
         rows.setdefault(metric_group(name), []).append(_metric_row(name, metrics[name]))
-    return [(title, rows[key]) for key, title in METRIC_GROUPS if key in rows]
+    return [
+        (title, about, rows[number])
+        for number, (title, about, _) in enumerate(METRIC_GROUPS)
+        if number in rows
+    ]
 
 
 def _metric_row(name: str, told: dict[str, Any]) -> MetricRow:

@@ -117,7 +117,7 @@ def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
         try:
             with urllib.request.urlopen(f"{address}/healthz", timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             assert server.poll() is None, "the dashboard ended by itself"
             assert time.monotonic() < until, "the dashboard does not answer"
             time.sleep(0.1)

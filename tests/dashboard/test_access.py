@@ -37,6 +37,7 @@ def routes(place: Place, job_id: str, item_id: int, sha256: str) -> list[Route]:
         "filename": "css/base.css",
         "label": "default@1",
         "name": "config.json",
+        "evaluation_id": "eval_nothing",
     }
     found = []
     for rule in place.app.url_map.iter_rules():
