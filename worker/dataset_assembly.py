@@ -203,6 +203,9 @@ def _summary(counts: Line, shards: Sequence[Line], files: dict[str, bytes]) -> L
     more = {
         "rejected": sum(counts["rejects"].values()),
         "size_bytes": size,
-        "features": sorted(_features(shards)),
+        # What can be trained on it is asked before anything is fetched.
+        "features": sorted(
+            {name for shard in shards for one in shard["entries"] for name in one["members"]} - {"json"}
+        ),
     }
     return {**{name: counts[name] for name in names}, **more}

@@ -68,7 +68,7 @@ def show(client: Client, job: JobView, *, as_json: bool) -> None:
         print_json({**job.raw, "training": told})
         return
     typer.echo(f"{job.id}  {one_line(job.name)}")
-    where = describe_progress(told.get("progress") or {})
+    where = "" if job.is_final else describe_progress(told.get("progress") or {})
     typer.echo(one_line(f"  {job.state.value}{': ' + where if where else ''}"))
     typer.echo(one_line(f"  {job.kind} {job.model} on {job.dataset}, created {job.created_at}"))
     result = told.get("result") or {}

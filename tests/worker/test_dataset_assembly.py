@@ -87,6 +87,7 @@ def test_somebody_who_lost_a_side_is_left_out_and_named(tmp_path: Path) -> None:
     }
     assert b'"ben"' not in made.files["people.jsonl"] + made.files["index.jsonl"]
     assert made.summary["people"] == 4 and made.summary["rejected"] == 2
+    assert made.summary["features"] == ["picture", "waveform"]
 
     alone = replace(plan, recipe=plan.recipe.model_copy(update={"both_sides": False}))
     kept = assemble(alone, sidecars(alone, files, tmp_path))
