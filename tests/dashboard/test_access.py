@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import pytest
@@ -37,11 +38,16 @@ def routes(place: Place, job_id: str, item_id: int, sha256: str) -> list[Route]:
         "filename": "css/base.css",
         "label": "default@1",
         "name": "config.json",
+        "run_id": "run_nobodys",
         "evaluation_id": "eval_nothing",
+        "alias": "production",
+        "other": "default@1",
+        "run_id": "run_nothing",
     }
     found = []
     for rule in place.app.url_map.iter_rules():
-        actions = ["cancel", "pause", "resume", "retry"] if "action" in rule.arguments else [None]
+        words = re.findall(r"any\(([^)]*)\):action", rule.rule)
+        actions = [word.strip() for word in words[0].split(",")] if words else [None]
         for action in actions:
             given = {name: values[name] for name in rule.arguments if name != "action"}
             _, path = rule.build({**given, **({"action": action} if action else {})}) or ("", "")
