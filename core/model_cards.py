@@ -49,7 +49,7 @@ def card_text(session: Session, version: ModelVersion) -> str:
     ]
     parts = [
         _head(version, lineage),
-        _data(lineage, dataset),
+        _data(version, lineage, dataset),
         _training(lineage),
         _results(measured),
         _limits(version, dataset, measured),
@@ -100,8 +100,12 @@ def _head(version: ModelVersion, lineage: Mapping[str, Any]) -> str:
     return f"# Model card: {_cell(version.label)}\n\n{about}\n\n{_table(('', ''), rows)}"
 
 
-def _data(lineage: Mapping[str, Any], dataset: DatasetVersion | None) -> str:
+def _data(version: ModelVersion, lineage: Mapping[str, Any], dataset: DatasetVersion | None) -> str:
     named = lineage.get("dataset")
+    if not named and version.config.get("kind") == PAIR:
+        return (
+            "## Data\n\nIt was put together of two networks; their own cards tell what those were trained on."
+        )
     if not named:
         return "## Data\n\nWhat it was trained on is not known here: it was brought in."
     lines = [f"Dataset {_cell(named['label'])}, `{named['sha256']}`."]
@@ -184,6 +188,11 @@ def _limits(
     if input_of(version) is None:
         lines.append(
             "It draws nothing by itself; what it is good for depends on what it is put together with."
+        )
+    elif input_of(version) == "face":
+        lines.append(
+            "A face is drawn from an embedding of another picture, which keeps little besides what tells people apart: "
+            "light, pose, hair and surroundings are filled in."
         )
     else:
         lines.append(
