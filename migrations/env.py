@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from alembic import context
+from sqlalchemy import Connection
 
 import core.schedule_tables
 import core.training_tables  # noqa: F401 - both enter their tables in the metadata
@@ -18,6 +19,7 @@ def run() -> None:
     try:
         # A migration is one write transaction; SQLite changes tables by copying them, which batch mode does.
         with database.engine.execution_options(voicesketch_write=True).connect() as connection:
+            _let_copies_take_places(connection)
             context.configure(
                 connection=connection,
                 target_metadata=Base.metadata,
@@ -28,8 +30,20 @@ def run() -> None:
             with context.begin_transaction():
                 context.run_migrations()
             connection.commit()
+            connection.invalidate()  # whoever connects next has foreign keys checked again
     finally:
         database.dispose()
+
+
+def _let_copies_take_places(connection: Connection) -> None:
+    """SQLite takes a table that its copy replaces for one whose rows are deleted, and refuses if others name them.
+
+    The names stay good, because the copy has the same rows. It must be said before a transaction begins.
+    """
+    if connection.dialect.name == "sqlite":
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys=OFF")
 
 
 run()
