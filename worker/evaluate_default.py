@@ -20,11 +20,13 @@ import numpy.typing as npt
 
 from worker.face_judges import Judges, Verdict
 from worker.ml.default_model.pairs import Pair, read_pairs, stack_faces
+from worker.ml.metrics import intervals
+from worker.ml.metrics.diversity import identity_variation, pixel_variation
+from worker.ml.metrics.matching import matching
 from worker.ml.model_folders import find_model
 from worker.ml.speech_to_face import SpeechToFace
 
 Faces = npt.NDArray[np.uint8]
-RESAMPLES = 1000
 SET_NAMES = {"drawn": "drawn", "f2f": "face-to-face", "s2f": "Speech2Face"}
 
 
@@ -104,10 +106,7 @@ def wilson(count: int, total: int) -> Share:
     """A share with Wilson's 95 % interval."""
     if total == 0:
         return Share(0, 0, math.nan, math.nan, math.nan)
-    z, share = 1.96, count / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    reach = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return Share(count, total, share, centre - reach, min(1.0, centre + reach))
+    return Share(count, total, count / total, *intervals.wilson(count, total))
 
 
 def _one_clip_each(pairs: list[Pair]) -> list[Pair]:
@@ -137,18 +136,16 @@ def _report(
     same = masculine[:, None] == masculine[None]
     others = ~np.eye(len(faces), dtype=bool)
     distance = 1 - identities @ identities.T
-    small = faces[:, ::4, ::4].reshape(len(faces), -1).astype(np.float32)
-    pixels = np.asarray([np.abs(small - one).mean(axis=1) for one in small])
     return SetReport(
         face_found=wilson(sum(verdict.found for verdict in verdicts), len(verdicts)),
         gender_read=wilson(int(agrees.sum()), len(agrees)),
         gender_read_confirmed=wilson(int(agrees[confirmed].sum()), int(confirmed.sum())),
         gender_by_identity=wilson(int(by_identity.sum()), len(by_identity)),
-        pixel_distance=float(pixels[others].mean()),
-        identity_distance=float(distance[others].mean()),
+        pixel_distance=pixel_variation(faces).value,
+        identity_distance=identity_variation(identities).value,
         identity_distance_same_gender=float(distance[others & same].mean()),
-        matching=_matching(identities, own_identities, others),
-        matching_same_gender=_matching(identities, own_identities, others & same),
+        matching=_matching(identities, own_identities, None),
+        matching_same_gender=_matching(identities, own_identities, masculine.astype(np.int64)),
     )
 
 
@@ -158,20 +155,16 @@ def _stack(verdicts: list[Verdict]) -> npt.NDArray[np.float32]:
 
 
 def _matching(
-    drawn: npt.NDArray[np.float32], own: npt.NDArray[np.float32], rivals: npt.NDArray[np.bool_]
+    drawn: npt.NDArray[np.float32], own: npt.NDArray[np.float32], groups: npt.NDArray[np.int64] | None
 ) -> Share:
     """How often the own face is nearer than a rival's, over all pairs; interval by resampling people."""
-    similarity = drawn @ own.T
-    mine = np.diag(similarity)[:, None]
-    wins = (mine > similarity) + 0.5 * (mine == similarity)
-    per_person = np.asarray([row[rival].mean() for row, rival in zip(wins, rivals, strict=True)])
-    chance = np.random.default_rng(0)
-    resampled = [
-        per_person[chance.integers(len(per_person), size=len(per_person))].mean() for _ in range(RESAMPLES)
-    ]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    total = int(rivals.sum())
-    return Share(float(wins[rivals].sum()), total, float(per_person.mean()), float(low), float(high))
+    people = np.arange(len(drawn))
+    per_person = matching(drawn, own, people, people, 2, groups=groups)
+    same = np.ones((len(people),) * 2, dtype=bool) if groups is None else groups[:, None] == groups[None]
+    rivals = same.sum(axis=1) - 1
+    found = intervals.mean_over_people(per_person)
+    won = float(np.nansum(per_person * rivals))
+    return Share(won, int(rivals.sum()), found.value, found.low, found.high)
 
 
 def _identity_reader(pairs: list[Pair], judges: Judges) -> npt.NDArray[np.float32]:
