@@ -38,7 +38,6 @@ def routes(place: Place, job_id: str, item_id: int, sha256: str) -> list[Route]:
         "filename": "css/base.css",
         "label": "default@1",
         "name": "config.json",
-        "run_id": "run_nobodys",
         "evaluation_id": "eval_nothing",
         "alias": "production",
         "other": "default@1",
