@@ -94,6 +94,9 @@ class MatchingTraining(Task):
                 face = self._face_head(models, recipe.face_encoder, length)
         self.networks = Encoders(voice, face)
         self.players = (Player("encoders", self.networks),)
+        # Lifted off while the heads learn, so that checkpoints hold what is learnt and nothing else.
+        self._bases = [(head, head.take_base()) for head in (voice, face) if isinstance(head, Head)]
+        self.frozen = tuple(base for _, base in self._bases)
 
     def begin(self, world: World) -> None:
         """Works out what frozen encoders make of the dataset, where there are any."""
@@ -139,9 +142,13 @@ class MatchingTraining(Task):
 
     def export(self, folder: Path) -> Mapping[str, str]:
         space = f"{self._spec.model}:{_sha256(self.networks)[:8]}"
+        for head, base in self._bases:
+            head.set_base(base)
         for role, network in (("voice", self.networks.voice), ("face", self.networks.face)):
             network.config = replace(network.config, embedding_space=space)
             network.save_pretrained(folder / role, name=f"{self._spec.model}-{role}", revision=1)
+        for head, _ in self._bases:
+            head.take_base()
         return {"voice": "voice", "face": "face"}
 
     def _embed(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -205,7 +212,8 @@ class MatchingTraining(Task):
             if side == "voice"
             else face_views(self._pictures, augmentation, seed)
         )
-        features = FrozenFeatures(network.base, [*train, *validation], views)
+        (base,) = (base for head, base in self._bases if head is network)
+        features = FrozenFeatures(base, [*train, *validation], views)
         if self._spec.parent is None or side == "face":
             network.set_statistics(features.all_views(train))
         return features.read

@@ -84,12 +84,19 @@ class Head(Encoder):
 
     def train(self, mode: bool = True) -> Head:
         super().train(mode)
-        self.base.eval()
+        if self._modules["base"] is not None:
+            self.base.eval()
         return self
 
     def set_base(self, base: Encoder) -> None:
-        """Stand on the weights of an encoder of the same configuration."""
-        self.base.load_state_dict(base.state_dict())
+        """Stand on an encoder of the configuration that this head was made for."""
+        self.base = base.requires_grad_(False).eval()
+
+    def take_base(self) -> Encoder:
+        """Lift the head off: what is beneath does not learn and may be large, so checkpoints do without it."""
+        base = self.base
+        self._modules["base"] = None
+        return base
 
     def set_statistics(self, features: torch.Tensor) -> None:
         """Mean and deviation of training features `[N, F]`, which the head takes out."""
