@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from core.chunks import ProgramChunk
-from core.errors import InvalidRequest, Permanent, Retryable, VoicesketchError
+from core.errors import InvalidRequest, Permanent, Retryable
 from core.evaluations import enter_evaluation
 from core.gate import Verdict, judge, to_measure_first
-from core.model_cards import renew_card
 from core.objects import job_file_key
 from core.program_results import LeftFile, publish_file, publish_step
 from core.promotion import promote
@@ -34,8 +31,6 @@ from worker.program_inputs import WhyStop, dataset_version
 
 if TYPE_CHECKING:
     from worker.program_work import ProgramWork, Ran
-
-log = structlog.get_logger()
 
 _ALONE = "model"  # the role of a network that is the whole model
 _RESULT = "result.json"
@@ -187,7 +182,10 @@ class AfterTraining:
         if rival is None:
             return None
         measured = self._measure(rival, None, dataset, prefix="production/")
-        if measured is None or isinstance(measured, Evaluation):
+        if isinstance(measured, Evaluation):
+            self._work.renew_card(rival)
+            return None
+        if measured is None:
             return None
         if measured.end.how == "failed" and measured.end.failed is not None:
             # The new model is not at fault: the gate says that there is nothing to compare with.
@@ -276,11 +274,7 @@ class AfterTraining:
 
     def _renew_cards(self, made: _Registered) -> None:
         for version in made.all.values():
-            try:
-                renew_card(self._work.database, self._work.store, version.id)
-            except VoicesketchError as error:
-                # Cards are for people, and are written anew with every later evaluation.
-                log.warning("no card", model=version.label, error=error.message)
+            self._work.renew_card(version)
 
 
 class _GateMoved(Exception):

@@ -27,6 +27,7 @@ from core.database import Database
 from core.errors import LeaseLost, Retryable, StorageUnavailable, VoicesketchError
 from core.evaluations import enter_evaluation
 from core.lineage import describe
+from core.model_cards import renew_card
 from core.program_results import give_back, give_back_killed, publish_failure, publish_step
 from core.store import Store
 from core.tables import DatasetVersion, Job, ModelVersion
@@ -301,8 +302,17 @@ class ProgramWork:
                     spec=spec,
                     metrics=result.get("metrics", {}),
                 )
+            self.renew_card(versions["model"])
             return {"evaluation": evaluation.id, **result}
         return result
+
+    def renew_card(self, version: ModelVersion) -> None:
+        """Writes what was measured into a model's card."""
+        try:
+            renew_card(self.database, self.store, version.id)
+        except VoicesketchError as error:
+            # Cards are for people, and are written anew with every later evaluation.
+            log.warning("no card", model=version.label, error=error.message)
 
     def _heard(self, event: Event, telling: Telling, spec: TrainSpec | EvaluateSpec | AnalyseSpec) -> None:
         telling.event(event)
