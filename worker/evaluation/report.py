@@ -235,13 +235,15 @@ def _charts(evaluation: Evaluation) -> list[Chart]:
                 people,
             )
         )
-    if evaluation.nearness:
+    # Of faces that a judge finds nobody in, there is nothing to draw.
+    near = {who: sides for who, sides in evaluation.nearness.items() if all(len(side) for side in sides)}
+    if near:
         charts.append(
             nearness_chart(
                 "nearness.png",
                 "How much nearer the own person is than somebody else",
                 "The further the two hills are apart, the more of the person is in what the model makes.",
-                evaluation.nearness,
+                near,
             )
         )
     charts.append(
