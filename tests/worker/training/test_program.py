@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import recipe
+from worker import train_processes
 from worker.ml.training.checkpoint_files import read_state
 from worker.ml.training.events import STOPPED, Event, Failed, File, Progress, read_event
 
@@ -149,19 +150,11 @@ def test_wrong_requests_and_lost_datasets_have_codes_and_sentences(made_up: Made
     assert "dataset_mismatch" in (folder / "log.txt").read_text()
 
 
-def test_a_failure_of_several_processes_is_told_once(made_up: MadeUp, tmp_path: Path) -> None:
-    folder = ask(tmp_path / "run", made_up, processes=2, dataset_sha256="0" * 64)
-    with running(folder) as program:
-        told = [event for event in events_of(program) if isinstance(event, Failed)]
-        assert program.wait(60) == 1
-    assert [event.code for event in told] == ["dataset_mismatch"], (folder / "errors.txt").read_text()
-
-
-def test_a_file_that_may_not_grow_is_a_full_disk(made_up: MadeUp, tmp_path: Path) -> None:
-    folder = ask(tmp_path / "run", made_up)
-    failed = failure_of(
-        folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-    )
-    assert failed.code == "disk_full", (folder / "errors.txt").read_text()
-    assert list((folder / "checkpoints").iterdir()) == []
-    assert not [note for note in (folder / "log.txt").read_text().splitlines() if "internal_error" in note]
+def test_of_what_several_processes_say_the_first_word_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_processes.leave_word(tmp_path, Failed("not_finite", "At step 3, train/total is nan."))
+    train_processes.leave_word(tmp_path, Failed("internal_error", "Another one is gone.", retryable=True))
+    assert train_processes._outcome(tmp_path, 1) == 1
+    told = [read_event(line) for line in capsys.readouterr().out.splitlines()]
+    assert told == [Failed("not_finite", "At step 3, train/total is nan.")]

@@ -191,6 +191,26 @@ def test_a_stop_in_the_middle_of_a_validation_is_heeded_and_loses_nothing(tmp_pa
     assert (curves(folder), exported(folder)) == (curves(whole), exported(whole))
 
 
+def test_patience_and_the_best_so_far_survive_a_stop(tmp_path: Path) -> None:
+    phases = (Phase("only", 30, 4, OptimiserSettings("sgd", 0.1), patience=3),)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    ended = run("plain", whole, phases)
+    assert ended.outcome == "stopped_early"
+    best = ended.result["best"]["epoch"]
+    assert ended.result["epochs"] == best + 3
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    # After every epoch: none of the runs sees three validations by itself.
+    for _ in range(ended.result["epochs"] - 1):
+        steps = iter([False] * 6 + [True] * 10)
+        with pytest.raises(Stopped):
+            run("plain", folder, phases, should_stop=lambda steps=steps: next(steps))
+    again = run("plain", folder, phases)
+    assert (again.outcome, again.result["best"]) == (ended.outcome, ended.result["best"])
+    assert (curves(folder), exported(folder)) == (curves(whole), exported(whole))
+
+
 def test_threads_that_read_samples_change_nothing(tmp_path: Path) -> None:
     results = []
     for threads in (1, 2, 7):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,18 @@ def test_a_full_disk_ends_it_with_the_last_checkpoint_whole(tmp_path: Path) -> N
     }
     run("plain", folder, PHASES)
     assert (curves(folder), exported(folder)) == (curves(tmp_path / "whole"), exported(tmp_path / "whole"))
+
+
+def test_a_file_that_may_not_grow_is_a_full_disk_and_nothing_torn_is_left(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with pytest.raises(TrainingFailed) as failed:
+            run("noisy", tmp_path, PHASES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert failed.value.code == "disk_full"
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_samples_that_cannot_be_read_end_it_with_what_the_source_said(tmp_path: Path) -> None:
