@@ -93,11 +93,11 @@ def check(body: CheckRequest) -> Response:
 def again(header: NewJobHeaders, path: JobPath) -> Response:
     """Start a training, evaluation or analysis over, as a new job of the same spec."""
     user = viewer()
-    require_trainer(user)
 
     def make() -> JobView:
         with services().database.write() as session:
             job = get_job(session, user, path.job_id)
+            require_trainer(user)
             made = run_again(session, job.id, owner_id=user.id, idempotency_key=header.idempotency_key)
             return job_view(session, made)
 
