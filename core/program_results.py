@@ -26,7 +26,7 @@ from core.training_tables import JobFile, LogLine, Measurement, TrainingProgress
 LOG_LINES_KEPT = 4000
 _LONGEST_LINE = 4000
 _ROWS_AT_ONCE = 1000
-_CHECKPOINTS = ("checkpoint", "best")
+CHECKPOINTS = ("checkpoint", "best")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def publish_file(session: Session, chunk: ProgramChunk, file: LeftFile) -> list[
         JobFile(job_id=chunk.job_id, attempt_id=chunk.attempt_id, created_at=now(session), **vars(file))
     )
     session.flush()
-    if file.kind in _CHECKPOINTS:
+    if file.kind in CHECKPOINTS:
         session.execute(update(Item).where(_mine(chunk)).values(lost=0))
     return _unneeded(session, chunk.job_id, before)
 

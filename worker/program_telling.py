@@ -24,6 +24,7 @@ from core.database import Database
 from core.errors import LeaseLost, NotFound, Retryable
 from core.objects import job_file_key
 from core.program_results import (
+    CHECKPOINTS,
     LeftFile,
     Line,
     Point,
@@ -245,6 +246,9 @@ class Telling:
         return self._files.pop(name)
 
     def _pass_on(self, file: File) -> None:
+        if file.kind in CHECKPOINTS:
+            # A run that goes on from it tells nothing of before once more.
+            self._tell()
         if file.gone:
             with self._database.write() as session:
                 unneeded = forget_file(session, self._chunk, self._prefix + file.name)
