@@ -24,7 +24,7 @@ from worker.ml.metrics.landmarks import Points
 from worker.ml.metrics.matching import Vectors
 
 DRAWS = 3  # faces of each voice, for models that take noise
-ENCODED_CLIPS, ENCODED_ENTRIES = 5, 20_000  # where nothing is drawn, more clips cost little
+ENCODED_CLIPS, ENCODED_ENTRIES = 5, 10_000  # where nothing is drawn, more clips cost little
 GUESS = "Every drawn face is a guess, made by a computer (AI-generated), and evidence of nobody's identity."
 Step = Callable[[str, int, int], None]
 
@@ -131,7 +131,7 @@ def _of_encoders(
             f"Embeddings of voices have {voices.shape[1]} numbers and those of faces {faces.shape[1]}: these two "
             "were not trained together.",
         )
-    _measure_embeddings(result, sample, sample.voice_people, voices, faces, seed, "", by)
+    _measure_embeddings(result, sample, sample.voice_people, voices, faces, seed, "", by, step)
     result.findings.notes.append(
         "Nothing was drawn: these numbers say how well voices and faces find each other, and nothing of pictures."
     )
@@ -186,16 +186,17 @@ def _of_drawing(
             judge=ending,
             by=by,
             seed=seed,
+            between=_between(step),
         )
         result.nearness[by] = _nearness(queries, targets, len(sample.people))
         step("measuring", 0, 1)
     if partner is not None:
         _by_its_partner(
-            result, partner, dataset, sample, owners, drawn_owners, as_vectors(embeddings), drawn, seed
+            result, partner, dataset, sample, owners, drawn_owners, as_vectors(embeddings), drawn, seed, step
         )
         step("measuring", 0, 1)
     if from_voice:
-        _in_its_own_space(result, subject, dataset, sample, owners, as_vectors(embeddings), seed)
+        _in_its_own_space(result, subject, dataset, sample, owners, as_vectors(embeddings), seed, step)
     else:
         result.findings.leave_out(
             "embedding.*", "The model is given the face itself, so there is nothing to predict."
@@ -217,15 +218,18 @@ def _of_drawing(
         _true_points(dataset, sample.faces, looks_true)[partners],
         tuple(sample.genders[owner] for owner in drawn_owners),
     )
-    measure_likeness(
-        result.findings, beside, seed=seed, weights=weights, between=lambda: step("measuring", 0, 1)
-    )
+    measure_likeness(result.findings, beside, seed=seed, weights=weights, between=_between(step))
     for row in beside.firsts[_spread(len(sample.people), shown)]:
         person = sample.people[drawn_owners[row]]
         result.shown.append(Shown(person.name, beside.true[row], drawn[row]))
     _say_what_was_taken(result, dataset, split, draws if subject.noise_length else 0)
     _say_what_judges_are(result.findings)
     return result
+
+
+def _between(step: Step) -> Callable[[], None]:
+    """Asks whether to go on, in the middle of what has no steps worth telling."""
+    return lambda: step("measuring", 0, 1)
 
 
 def _embedded(
@@ -281,6 +285,7 @@ def _by_its_partner(
     conditions: Vectors,
     drawn: Faces,
     seed: int,
+    step: Step,
 ) -> None:
     """Drawn faces embedded by the face encoder that the voices were matched with: do they find voice and true face?"""
     _check_partner(partner)
@@ -310,6 +315,7 @@ def _by_its_partner(
             judge=".partner",
             by=partner.version,
             seed=seed,
+            between=_between(step),
         )
         matching = {name: one for name, one in found.measures.items() if name.startswith("matching")}
         result.findings.measures.update(matching)
@@ -330,6 +336,7 @@ def _in_its_own_space(
     owners: Integers,
     embeddings: Vectors,
     seed: int,
+    step: Step,
 ) -> None:
     """What Speech2Face measures: predicted features beside those of the true face."""
     known = _dataset_embeddings(dataset, sample.faces)
@@ -343,7 +350,7 @@ def _in_its_own_space(
             result.findings.leave_out(name, reason)
         return
     by = f"{subject.embedding_space} features, predicted and of the true face"
-    _measure_embeddings(result, sample, owners, embeddings, known, seed, ".features", by)
+    _measure_embeddings(result, sample, owners, embeddings, known, seed, ".features", by, step)
 
 
 def _measure_embeddings(
@@ -355,6 +362,7 @@ def _measure_embeddings(
     seed: int,
     ending: str,
     by: str,
+    step: Step,
 ) -> None:
     queries, targets = Side(voices, owners), Side(faces, sample.face_people)
     result.recalls[by] = measure_finding(
@@ -366,6 +374,7 @@ def _measure_embeddings(
         judge=ending,
         by=by,
         seed=seed,
+        between=_between(step),
     )
     own = mean_by_person(faces, sample.face_people, len(sample.people))[owners]
     for name, values in embedding_distances(voices, own).items():

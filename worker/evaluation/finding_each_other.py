@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,7 @@ def measure_finding(
     judge: str = "",
     by: str,
     seed: int,
+    between: Callable[[], None] = lambda: None,
 ) -> dict[int, float]:
     """Enter matching, AUC and retrieval of queries among targets.
 
@@ -49,6 +51,7 @@ def measure_finding(
         directions: names of the way there and back, such as `voice_to_face` and `face_to_voice`.
         judge: put behind every name, such as `.dlib`.
         by: says in words whose vectors these are.
+        between: called between the slow ones.
 
     Returns:
         R@K for the K of `CURVE`, for a chart.
@@ -66,6 +69,7 @@ def measure_finding(
             continue
         for name, asked, askers, among, owners in ways_there:
             for ways in WAYS:
+                between()
                 won = matching(asked, among, askers, owners, ways, groups=group, seed=seed)
                 full = f"matching.{name}.{ways}{ending}{judge}"
                 if np.isnan(won).all():
@@ -73,6 +77,7 @@ def measure_finding(
                     continue
                 interval = mean_over_people(won, askers, share=True, seed=seed)
                 findings.add(full, interval, "higher", 1 / ways, by=by)
+        between()
         pairs = scored_pairs(first, second, queries.people, targets.people, groups=group, seed=seed)
         findings.add(f"auc{ending}{judge}", verification(pairs, seed=seed), "higher", 0.5, by=by)
     return _retrieval(findings, first, queries.people, second, targets.people, people, judge, by, seed)

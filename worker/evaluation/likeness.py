@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +26,7 @@ from worker.ml.metrics.diversity import (
     some_pairs,
 )
 from worker.ml.metrics.embeddings import embedding_distances
-from worker.ml.metrics.face_classifier import FaceClassifier
+from worker.ml.metrics.face_classifier import FaceClassifier, Order
 from worker.ml.metrics.frechet import frechet_distance, kernel_distance
 from worker.ml.metrics.inception import Inception
 from worker.ml.metrics.intervals import Integers, Interval, Numbers, mean_over_people
@@ -35,6 +37,8 @@ from worker.ml.metrics.ssim import structural_similarity
 from worker.ml.metrics.vggface_score import PARTS, vggface_score
 
 Faces = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
+PIECE = 128
 NO_WEIGHTS = (
     "It needs the weights of {}, which are not ours to ship; docs/metrics.md says how to bring them in."
 )
@@ -82,17 +86,18 @@ def measure_likeness(
         weights: where the networks of measures are.
         between: called between the slow ones.
     """
+    pieces = Pieces(between)
     for measure in (_identity, _points, _attributes, _variation):
         measure(findings, beside, seed)
         between()
-    similarity = structural_similarity(beside.drawn, beside.true)
+    similarity = pieces(structural_similarity, beside.drawn, beside.true)
     findings.add("ssim", mean_over_people(similarity, beside.people, seed=seed), "higher")
     between()
-    _perceptual(findings, beside, seed, weights)
+    _perceptual(findings, beside, seed, weights, pieces)
     between()
-    _as_sets(findings, beside, weights)
+    _as_sets(findings, beside, weights, pieces)
     between()
-    _distinct(findings, beside, seed, weights)
+    _distinct(findings, beside, seed, weights, pieces)
 
 
 def _identity(findings: Findings, beside: Beside, seed: int) -> None:
@@ -169,26 +174,45 @@ def _variation(findings: Findings, beside: Beside, seed: int) -> None:
     findings.add("variation.pixels", pixels, "higher", unit="grey levels of 255", of_true_faces=of_true.value)
 
 
-def _perceptual(findings: Findings, beside: Beside, seed: int, weights: Path | None) -> None:
+class Pieces:
+    """Measures many pictures a few at a time, so that nobody waits long for an answer to being asked to stop.
+
+    Args:
+        between: called before each piece.
+    """
+
+    def __init__(self, between: Callable[[], None]) -> None:
+        self._between = between
+
+    def __call__(self, measure: Callable[..., Array], *faces: Faces) -> Array:
+        """What `measure` makes of pictures `[N, S, S, 3]`, a row for each."""
+        parts = []
+        for start in range(0, len(faces[0]), PIECE):
+            self._between()
+            parts.append(measure(*(one[start : start + PIECE] for one in faces)))
+        return np.concatenate(parts)
+
+
+def _perceptual(findings: Findings, beside: Beside, seed: int, weights: Path | None, pieces: Pieces) -> None:
     network = load_measure(Lpips, "lpips", weights)
     if network is None:
         for name in ("lpips", "diversity"):
             findings.leave_out(name, NO_WEIGHTS.format("AlexNet and the heads of LPIPS"))
         return
-    distances = network.distances(beside.drawn, beside.true)
+    distances = pieces(network.distances, beside.drawn, beside.true)
     findings.add("lpips", mean_over_people(distances, beside.people, seed=seed), "lower")
     rows = beside.firsts
     pairs = some_pairs(len(rows), seed, most=1000)
-    apart = network.distances(beside.drawn[rows[pairs[:, 0]]], beside.drawn[rows[pairs[:, 1]]])
+    apart = pieces(network.distances, beside.drawn[rows[pairs[:, 0]]], beside.drawn[rows[pairs[:, 1]]])
     findings.add("diversity", mean_over_pairs(apart, pairs, seed), "higher", by="LPIPS of AlexNet")
 
 
-def _as_sets(findings: Findings, beside: Beside, weights: Path | None) -> None:
+def _as_sets(findings: Findings, beside: Beside, weights: Path | None, pieces: Pieces) -> None:
     inception = load_measure(Inception, "inception", weights)
     rows = beside.firsts
     if inception is not None:
         features = f"Inception-v3 pool 3, {FRECHET_DIMENSIONS} numbers"
-        ours, theirs = inception.features(beside.drawn[rows]), inception.features(beside.true[rows])
+        ours, theirs = (pieces(inception.features, one[rows]) for one in (beside.drawn, beside.true))
     else:
         features = "SFace, 128 numbers"
         seen = rows[_seen(beside.looks_drawn.sface[rows]) & _seen(beside.looks_true.sface[rows])]
@@ -217,7 +241,7 @@ def _as_sets(findings: Findings, beside: Beside, weights: Path | None) -> None:
     findings.add("kernel_distance", kernel_distance(ours, theirs), "lower", 0.0, features=features)
 
 
-def _distinct(findings: Findings, beside: Beside, seed: int, weights: Path | None) -> None:
+def _distinct(findings: Findings, beside: Beside, seed: int, weights: Path | None, pieces: Pieces) -> None:
     classifier = load_measure(FaceClassifier, "vggface2", weights)
     rows = beside.firsts
     if classifier is None or len(rows) < PARTS:
@@ -227,10 +251,10 @@ def _distinct(findings: Findings, beside: Beside, seed: int, weights: Path | Non
         for name in ("vggface_score", "vggface_score.sf2f"):
             findings.leave_out(name, reason)
         return
-    for name, order in (("vggface_score", "bgr"), ("vggface_score.sf2f", "sf2f")):
-        score = vggface_score(
-            classifier.log_probabilities(beside.drawn[rows], "bgr" if order == "bgr" else "sf2f"), seed=seed
-        )
+    orders: tuple[tuple[str, Order], ...] = (("vggface_score", "bgr"), ("vggface_score.sf2f", "sf2f"))
+    for name, order in orders:
+        logs = pieces(partial(classifier.log_probabilities, order=order), beside.drawn[rows])
+        score = vggface_score(logs, seed=seed)
         interval = Interval(score.value, float("nan"), float("nan"), len(rows))
         findings.add(name, interval, "higher", 1.0, spread=score.spread, parts=PARTS, channels=order)
 
