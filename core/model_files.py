@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
-from core.errors import InvalidRequest, StorageUnavailable
+from core.errors import InvalidRequest, StorageUnavailable, TooLarge
 from core.objects import model_upload_key
 from core.store import Store
 from core.tables import ModelVersion
@@ -32,6 +33,8 @@ FILE_NAMES = (
     *(f"{part}/{name}" for part in PARTS for name in (CONFIG, WEIGHTS, CARD)),
 )
 LARGEST_CONFIG_BYTES = 1 << 20
+_READ_AT_ONCE = 1 << 22
+_FRESH = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,30 @@ def files_of_folder(folder: Path) -> tuple[dict[str, Any], list[ModelFile]]:
         sha256 = sha256_of(folder / name)
         files.append(ModelFile(name, sha256, (folder / name).stat().st_size, model_upload_key(sha256)))
     return config, files
+
+
+def take_in_model_file(store: Store, source: IO[bytes], *, max_bytes: int) -> tuple[str, int]:
+    """Keeps one file of a model until it is registered; answers its SHA-256 and size.
+
+    Raises:
+        TooLarge: it holds more than `max_bytes`; nothing is kept.
+        StorageUnavailable: try again later.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    with tempfile.TemporaryFile(prefix="voicesketch-") as spool:
+        while piece := source.read(_READ_AT_ONCE):
+            size += len(piece)
+            if size > max_bytes:
+                raise TooLarge(f"This file is larger than {max_bytes / 2**30:,.1f} GiB.")
+            digest.update(piece)
+            spool.write(piece)
+        sha256 = digest.hexdigest()
+        # An old file that no version is made of may be tidied away before this one is registered: a new one is not.
+        if not _is_fresh(store, model_upload_key(sha256)):
+            spool.seek(0)
+            store.put_file(model_upload_key(sha256), spool, "application/octet-stream")
+    return sha256, size
 
 
 def needed_files(config: Mapping[str, Any]) -> list[str]:
@@ -195,6 +222,11 @@ def sha256_of(path: Path) -> str:
 
 def holds(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
+
+
+def _is_fresh(store: Store, key: str) -> bool:
+    limit = datetime.now(UTC) - _FRESH
+    return any(found == key and written_at > limit for found, written_at in store.ages(key))
 
 
 def _check_weights(config: Mapping[str, Any], name: str, weights: ModelFile) -> None:

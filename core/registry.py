@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from core.database import Database, now
-from core.errors import InvalidRequest, NotFound, StorageUnavailable, TooLarge
+from core.errors import InvalidRequest, NotFound, StorageUnavailable
 from core.identifiers import new_id
 from core.model_files import (
     CARD,
@@ -40,16 +38,15 @@ from core.model_files import (
     write_files,
 )
 from core.model_files import input_of as input_of
+from core.model_files import take_in_model_file as take_in_model_file
 from core.objects import model_upload_key
 from core.store import Store
 from core.tables import Alias, ModelVersion
 from core.training_tables import AliasMove
 
 PRODUCTION = "production"
-_READ_AT_ONCE = 1 << 22
 # How often files that somebody removes at the same moment are put back.
 _TRIES = 5
-_FRESH = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -124,30 +121,6 @@ def register_trained(
         put=_put_from(store, folder),
         origin=Origin(job_id, parent_id, dataset_version_id, lineage),
     )
-
-
-def take_in_model_file(store: Store, source: IO[bytes], *, max_bytes: int) -> tuple[str, int]:
-    """Keeps one file of a model until it is registered; answers its SHA-256 and size.
-
-    Raises:
-        TooLarge: it holds more than `max_bytes`; nothing is kept.
-        StorageUnavailable: try again later.
-    """
-    digest = hashlib.sha256()
-    size = 0
-    with tempfile.TemporaryFile(prefix="voicesketch-") as spool:
-        while piece := source.read(_READ_AT_ONCE):
-            size += len(piece)
-            if size > max_bytes:
-                raise TooLarge(f"This file is larger than {max_bytes / 2**30:,.1f} GiB.")
-            digest.update(piece)
-            spool.write(piece)
-        sha256 = digest.hexdigest()
-        # An old file that no version is made of may be tidied away before this one is registered: a new one is not.
-        if not _is_fresh(store, model_upload_key(sha256)):
-            spool.seek(0)
-            store.put_file(model_upload_key(sha256), spool, "application/octet-stream")
-    return sha256, size
 
 
 def register_uploaded_model(
@@ -251,11 +224,6 @@ def hold_registry(session: Session) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
-
-
-def _is_fresh(store: Store, key: str) -> bool:
-    limit = datetime.now(UTC) - _FRESH
-    return any(found == key and written_at > limit for found, written_at in store.ages(key))
 
 
 def _put_from(store: Store, folder: Path) -> Callable[[ModelFile], None]:
