@@ -89,7 +89,7 @@ def whole(session: Session, job: Job) -> dict[str, object]:
         "lines": log_after(session, job.id, None, limit=_LINES),
         "samples": sorted((file for file in files if file.kind == "sample"), key=lambda file: file.name),
         "report": report_of(services().store, files) if job.kind == "analyse" else None,
-        "phases": _phases(job),
+        "second_phase": _second_phase(job),
     }
 
 
@@ -130,8 +130,11 @@ def _result(files: Sequence[JobFile]) -> Result:
     return Result()
 
 
-def _phases(job: Job) -> list[tuple[str, int]]:
-    """The phases of a training with their epochs, where there are several."""
+def _second_phase(job: Job) -> int | None:
+    """The epoch behind which the second phase begins; None where there is one phase, or the first may end early."""
     recipe = job.spec.get("recipe", {})
-    found = [(name, recipe[name]["epochs"]) for name in ("loop", "fine_tune") if recipe.get(name)]
-    return found if len(found) > 1 else []
+    first = recipe.get("loop", {})
+    if not recipe.get("fine_tune") or first.get("patience") or first.get("max_steps"):
+        return None
+    epochs: int = first["epochs"]
+    return epochs

@@ -287,3 +287,15 @@ def test_uplot_is_sent_to_pages_with_curves_and_to_no_other(sqlite_place: Place)
     assert "uplot" in browser.get(f"/jobs/{ledger.training().job_id}").text
     for path in ("/jobs", "/trainings", "/trainings/new", "/evaluations", "/analyses"):
         assert "uplot" not in browser.get(path).text, path
+
+
+def test_the_second_phase_is_marked_where_it_is_settled_when_it_begins(sqlite_place: Place) -> None:
+    ledger = ledger_of(sqlite_place)
+    browser = sqlite_place.browser("ada", Role.OPERATOR)
+    recipes = [
+        {"task": "ast", "loop": {"epochs": 12}, "fine_tune": {"epochs": 3}},
+        {"task": "ast", "loop": {"epochs": 12, "patience": 2}, "fine_tune": {"epochs": 3}},
+        {"task": "ast", "loop": {"epochs": 12}},
+    ]
+    pages = [browser.get(f"/jobs/{ledger.training(recipe=recipe).job_id}").text for recipe in recipes]
+    assert ['data-second-phase="12"' in page for page in pages] == [True, False, False]

@@ -78,12 +78,12 @@ function epochAt(step) {
   return values[after - 1] + share * (values[after] - values[after - 1]);
 }
 
-// Where a phase begins, epochs count from the beginning again; the best checkpoint is told by the summary.
+// Where the second phase begins, as far as that is settled, and the best checkpoint.
 function marks() {
   const found = [];
-  epochs.steps.forEach((step, at) => {
-    if (at && epochs.epochs[at] < epochs.epochs[at - 1]) found.push({ step, label: "next phase" });
-  });
+  const first = Number(page.dataset.secondPhase ?? Infinity);
+  const at = epochs.epochs.findIndex((epoch) => epoch > first);
+  if (at > 0) found.push({ step: epochs.steps[at], label: "fine-tuning" });
   const best = summary().dataset.best;
   if (best) found.push({ step: Number(best), label: "best", strong: true });
   return found;
