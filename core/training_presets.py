@@ -56,9 +56,9 @@ _SMALL_DECODER: Sizes = {
     "texture_widths": (64, 32, 16, 8),
 }
 _SMALL_VE_CONV: Sizes = {
-    "widths": (8, 16, 32, 32, 64),
-    "strides": (4, 2, 2, 2, 2),
-    "pooled": (False, True, True, False, False),
+    "widths": (8, 16, 32, 64),
+    "strides": (4, 2, 2, 2),
+    "pooled": (False, True, False, False),
     "hidden_length": 256,
     "final_relu": False,
 }
@@ -156,7 +156,7 @@ _LIST = (
     Preset(
         "ve_conv-small",
         "VE_conv, small",
-        "Five narrow convolutions on the same spectrograms.",
+        "Four narrow convolutions on the same spectrograms.",
         VEConvTask(
             loop=Loop(
                 epochs=10,

@@ -18,6 +18,8 @@ from tests.worker.small_datasets import write_people
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import build, recipe
 from worker.ml.errors import DatasetError, ModelError, RecipeError
+from worker.ml.networks.catalogue import KINDS
+from worker.ml.networks.pretrained import config_from
 from worker.ml.networks.vgg_face import VGGFace, VGGFaceConfig
 from worker.prepare import main
 
@@ -186,3 +188,22 @@ def _without_waveforms(made_up: MadeUp, tmp_path: Path) -> MadeUp:
     description["index"]["sha256"] = hashlib.sha256(index).hexdigest()
     (copy / "dataset.json").write_text(json.dumps(description))
     return MadeUp(copy, made_up.models)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "default"])
+def test_the_networks_take_the_sizes_of_every_preset(name: str) -> None:
+    recipe: Any = PRESETS[name].recipe
+    kinds: dict[str, dict[str, str]] = {
+        "face_decoder": {"sizes": "face_decoder"},
+        "ve_conv": {"sizes": "ve_conv"},
+        "ast": {"sizes": "ast"},
+        "matching": {"sizes": "matching_speech_encoder", "face_sizes": "matching_face_encoder"},
+        "gan": {"sizes": "conditional_generator", "discriminator_sizes": "projection_discriminator"},
+    }
+    if getattr(recipe, "features", "raw") == "pretrained":
+        kinds["matching"]["sizes"] = "voice_head"
+    for field, kind in kinds[recipe.task].items():
+        network = KINDS[kind].network_class()
+        config = config_from(network.Config, dict(getattr(recipe, field)))
+        if name.endswith("-small"):
+            network(config)
