@@ -319,11 +319,36 @@ class GanTask(_Part):
 
 
 class DefaultModelTask(_Part):
-    """The default model: a pretrained voice encoder, a head, and a morphable face. Needs waveforms and pictures."""
+    """The default model: a pretrained voice encoder, a head, and a morphable face. Needs waveforms and pictures.
+
+    Pictures are to show faces from the front, on white. With a parent its face space is kept, and only what voices say
+    of faces is fitted anew.
+    """
 
     task: Literal["default"] = "default"
-    loop: Loop = Loop(epochs=20, batch=64)
-    augmentation: Augmentation = Augmentation()
+    loop: Loop = Loop(
+        epochs=4, batch=16, optimiser=Optimiser(learning_rate=4e-3), schedule=Schedule(kind="cosine")
+    )
+    latent: int = Field(96, ge=4, le=512, description="Directions of face space.")
+    hidden: int = Field(256, ge=1, le=4096, description="Width of the head's small network.")
+    ridge: float = Field(8.0, gt=0, description="Of where voices point in the face recogniser's space.")
+    latent_ridge: float = Field(12.0, gt=0, description="Of what voices say of face space directly.")
+    leading_share: float = Field(
+        0.75, ge=0, le=1, description="How much of what voices tell best, men from women, is kept."
+    )
+    latent_leading_share: float = Field(1.0, ge=0, le=1, description="The same in face space.")
+    distinctness: float = Field(
+        1.0, gt=0, le=3, description="How far faces lie from the average one; 1: as far as real ones."
+    )
+    filled_in: float = Field(
+        5.5, ge=0, le=20, description="Length of what is filled in directly; real faces have about 8."
+    )
+    strain_weight: float = Field(
+        0.01, ge=0, description="How dear it is to move a face for the recogniser's sake."
+    )
+    glances: bool = Field(
+        True, description="Show faces to the recogniser in changing light, colour, sharpness and place."
+    )
 
 
 Task = Annotated[

@@ -28,6 +28,7 @@ class ModelConfig:
         clip_seconds: how much of a recording the model listens to, after pauses are shortened.
         voice_encoder, face_generator: the arguments of the networks of these names.
         weights_sha256: of the weights file; empty until they are saved.
+        head: sizes of `IdentityHead`; empty for models with the earlier `VoiceToFace`.
         kind: what sort of model this is.
     """
 
@@ -38,6 +39,7 @@ class ModelConfig:
     face_generator: dict[str, Any]
     weights_sha256: str = ""
     kind: str = field(default=SPEECH_TO_FACE)
+    head: dict[str, int] = field(default_factory=dict)
 
     @property
     def version(self) -> str:

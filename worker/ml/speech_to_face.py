@@ -1,6 +1,8 @@
 """The parts in a row: waveforms in, faces out.
 
-    waveform -> windows -> mel power -> VoiceEncoder -> mean per clip -> VoiceToFace -> FaceGenerator -> RGB
+    waveform -> windows -> mel power -> VoiceEncoder -> mean per clip -> head -> FaceGenerator -> RGB
+
+The head is an `IdentityHead`, or in models of the first revision a `VoiceToFace`.
 
 A face is a function of its recording and the weights alone. There is no noise anywhere, dropout or batch statistics
 there are none, each clip's windows are averaged by themselves, and the small network runs in float32 everywhere: the
@@ -22,12 +24,15 @@ from torch import nn
 from worker.ml.devices import choose_device
 from worker.ml.errors import ModelError
 from worker.ml.face_generator import FaceGenerator
+from worker.ml.identity_head import IdentityHead
 from worker.ml.model_files import ModelConfig, read_config, write_model
 from worker.ml.voice_encoder import VoiceEncoder, mean_per_clip
 from worker.ml.voice_features import SAMPLE_RATE, MelPower, cut_windows
 from worker.ml.voice_to_face import VoiceToFace
 from worker.ml.weight_files import read_tensors
 
+# Of the face generator, besides the length of its latent.
+DEFAULT_FACE_SIZES = {"texture_size": 112, "field_grid": 14}
 MOST_CLIPS_AT_ONCE = 32  # larger batches are cut: they are no quicker on a CPU and cost memory
 
 
@@ -43,7 +48,10 @@ class SpeechToFace(nn.Module):
         self.config = config
         self.mel_power = MelPower()
         self.voice_encoder = VoiceEncoder(**config.voice_encoder)
-        self.voice_to_face = VoiceToFace(config.voice_encoder["embedding"], config.face_generator["latent"])
+        lengths = config.voice_encoder["embedding"], config.face_generator["latent"]
+        self.voice_to_face: IdentityHead | VoiceToFace = (
+            IdentityHead(*lengths, **config.head) if config.head else VoiceToFace(*lengths)
+        )
         self.face_generator = FaceGenerator(**config.face_generator)
         self.eval()
 

@@ -9,35 +9,31 @@ texture (the aligned picture) then vary linearly, each on its own: a morphable m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch.nn import functional as F
 
 from worker.ml.face_warp import warp
 
-GRID = 14  # control points along one side
 LEVELS = ((4.0, 50), (2.0, 40), (1.0, 40))  # blur in pixels, steps
 STEP = 0.004  # in units of half the picture: about a quarter of a pixel
 SMOOTHNESS = 20.0
 SMALLNESS = 0.3
 
 
-def align(pictures: torch.Tensor, watch: Callable[[int, float], None]) -> torch.Tensor:
+def align(pictures: torch.Tensor, grid: int) -> torch.Tensor:
     """Find the fields that align faces with their common mean.
 
     Args:
         pictures: float32 `[N, 3, S, S]`, 0 to 1.
-        watch: called after every step with its number and the loss.
+        grid: control points G of a field along one side.
 
     Returns:
-        float32 `[N, 2, GRID, GRID]`: `warp(pictures, fields)` are the aligned faces.
+        float32 `[N, 2, G, G]`: `warp(pictures, fields)` are the aligned faces.
     """
     size = pictures.shape[-1]
     features = _local_contrast(pictures)
     place = focus(size)
-    fields = torch.zeros(len(pictures), 2, GRID, GRID, requires_grad=True)
-    step = 0
+    fields = torch.zeros(len(pictures), 2, grid, grid, requires_grad=True)
     for radius, steps in LEVELS:
         blurred = blur(features, radius)
         optimiser = torch.optim.Adam([fields], STEP)
@@ -56,8 +52,6 @@ def align(pictures: torch.Tensor, watch: Callable[[int, float], None]) -> torch.
             optimiser.step()
             with torch.no_grad():
                 fields -= fields.mean(dim=0, keepdim=True)  # the mean face must not wander
-            step += 1
-            watch(step, float(loss.detach()))
     return fields.detach()
 
 
