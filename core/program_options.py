@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from core.errors import InvalidRequest
+from core.slips import slip_words
 from core.training_presets import PRESETS
 from core.training_specs import TrainSpec
 
@@ -67,7 +68,7 @@ def checked(kind: type[Spec], values: Mapping[str, Any]) -> Spec:
         slips = []
         for slip in error.errors():
             parts = [str(part) for at, part in enumerate(slip["loc"]) if not (at == 1 and part in _TAGS)]
-            slips.append(f"{'.'.join(parts) or 'the whole'}: {slip['msg']}")
+            slips.append(f"{'.'.join(parts) or 'the whole'}: {slip_words(slip)}")
         more = f" (and {len(slips) - _TOLD} more)" if len(slips) > _TOLD else ""
         raise InvalidRequest(f"This cannot be used. {'; '.join(slips[:_TOLD])}{more}.") from error
 

@@ -22,6 +22,7 @@ from core.errors import (
     TooLarge,
     VoicesketchError,
 )
+from core.slips import slip_words
 
 _STATUS: tuple[tuple[type[VoicesketchError], int], ...] = (
     (NotFound, 404),
@@ -54,7 +55,8 @@ def register(app: Flask) -> None:
 def validation_problem(error: ValidationError) -> Response:
     """The answer to a body or query that is not what the API takes; names the first few slips."""
     slips = [
-        f"{'.'.join(str(part) for part in slip['loc']) or 'body'}: {slip['msg']}" for slip in error.errors()
+        f"{'.'.join(str(part) for part in slip['loc']) or 'body'}: {slip_words(slip)}"
+        for slip in error.errors()
     ]
     more = f" (and {len(slips) - 5} more)" if len(slips) > 5 else ""
     return problem(400, InvalidRequest.code, "; ".join(slips[:5]) + more)

@@ -106,6 +106,7 @@ class ProgramWork:
         began = time.monotonic()
         step = chunk.items[0]
         self.doing = f"getting ready for {step.name}"
+        self.inputs.sweep()
         try:
             try:
                 with self.inputs.run_folder(chunk.job_id, why_stop) as folder:

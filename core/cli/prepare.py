@@ -12,6 +12,7 @@ import typer
 
 from core.cli.connection import AsJson, Data, Token, Url, connect
 from core.cli.endings import Ending, end, told
+from core.slips import slip_words
 
 if TYPE_CHECKING:
     from core.client_views import JobView
@@ -179,7 +180,9 @@ def _recipe(values: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        slips = [f"{'.'.join(map(str, slip['loc']))}: {slip['msg']}".lstrip(": ") for slip in error.errors()]
+        slips = [
+            f"{'.'.join(map(str, slip['loc']))}: {slip_words(slip)}".lstrip(": ") for slip in error.errors()
+        ]
         raise InvalidRequest(f"The recipe cannot be used: {'; '.join(slips[:_TOLD])}.") from error
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from core.queries import get_job
+from core.slips import slip_words
 from core.tables import User
 from core.training import create_program_job, run_again
 from core.training_presets import PRESETS
@@ -80,7 +81,9 @@ def check(body: CheckRequest) -> Response:
     try:
         spec = NewTraining.model_validate(body.root).spec()
     except ValidationError as error:
-        problems = [ProblemView(field=_field(slip["loc"]), message=slip["msg"]) for slip in error.errors()]
+        problems = [
+            ProblemView(field=_field(slip["loc"]), message=slip_words(slip)) for slip in error.errors()
+        ]
         return answer(Checked(ok=False, problems=problems, spec=None))
     with services().database.read() as session:
         pinned, found = check_training(session, user, spec)

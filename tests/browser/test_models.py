@@ -38,7 +38,9 @@ def test_an_operator_promotes_a_version_and_rolls_it_back(
 
     page = visitor.open("/models")
     page.get_by_role("link", name="drawer@1").click()
-    expect(page.get_by_role("row", name="Finds the face of a voice among 2").first).to_contain_text("this one")
+    expect(page.get_by_role("row", name="Finds the face of a voice among 2").first).to_contain_text(
+        "this one"
+    )
     page.get_by_text("Promote…").click()
     page.get_by_label("Why").fill("twenty points better")
     page.get_by_role("button", name="Promote drawer@1").click()

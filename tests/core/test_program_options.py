@@ -64,7 +64,7 @@ def test_a_file_goes_between_the_preset_and_the_values(tmp_path: Path) -> None:
         ("ve_conv", "loop.batch", "KEY=VALUE"),
         ("ve_conv", "=3", "KEY=VALUE"),
         ("ve_conv", "loop.batch=many", "recipe.loop.batch: Input should be a valid integer"),
-        ("ve_conv", "lop.batch=4", "recipe.lop: Extra inputs are not permitted"),
+        ("ve_conv", "lop.batch=4", "recipe.lop: There is no such setting"),
         ("ve_conv", "machine.seed=-1", "machine.seed"),
         (None, "seed=4", "task"),
     ],

@@ -21,7 +21,7 @@ from worker.ml.networks.pretrained import Encoder
 from worker.training.sources import Pictures, changed_voice
 
 Views = Callable[[EntryRow], list[npt.NDArray[Any]]]
-_ENTRIES_AT_ONCE = 64
+_ENTRIES_AT_ONCE = 16
 _VOICE_VIEWS = 3
 _SHORTEST_SHARE = 0.5  # of a clip, that a view of it has
 _SHORTEST_SAMPLES = 16_000
@@ -30,14 +30,19 @@ _SHORTEST_SAMPLES = 16_000
 class FrozenFeatures:
     """Features of entries, `[views, D]` each."""
 
-    def __init__(self, encoder: Encoder, entries: Sequence[EntryRow], views: Views) -> None:
+    def __init__(
+        self, encoder: Encoder, entries: Sequence[EntryRow], views: Views, say: Callable[[str], None]
+    ) -> None:
         """
         Args:
             encoder: on its device.
             views: what the encoder is given of an entry: as many for each.
+            say: see `World.say`.
         """
         parts = []
+        doing = "listening to voices" if encoder.input == "voice" else "looking at faces"
         for start in range(0, len(entries), _ENTRIES_AT_ONCE):
+            say(f"{doing}, {start:,} of {len(entries):,}")
             given = [views(entry) for entry in entries[start : start + _ENTRIES_AT_ONCE]]
             answers = encoder.encode([view for one in given for view in one])
             parts.append(answers.float().cpu().numpy().reshape(len(given), -1, answers.shape[1]))

@@ -89,7 +89,7 @@ class GanTraining(Task):
             *entries_of(self._dataset, "voice", "validation"),
         ]
         views = voice_views(self._dataset, self._recipe.augmentation, self._spec.machine.seed)
-        self._conditions = FrozenFeatures(self._voice, entries, views)
+        self._conditions = FrozenFeatures(self._voice, entries, views, world.say)
 
     def sources(self, phase: str, epoch: int) -> tuple[Source, Source | None]:
         read_face = face_reader(self._pictures, self._recipe.augmentation)

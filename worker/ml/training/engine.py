@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from worker.ml.devices import choose_device
 from worker.ml.training import collectives, seeds
 from worker.ml.training.checkpoints import Checkpoint, Checkpoints
-from worker.ml.training.events import Ended, Event, File, Tell
+from worker.ml.training.events import Ended, Event, File, Progress, Tell
 from worker.ml.training.failures import Stopped, TrainingFailed, is_disk_full, is_out_of_memory
 from worker.ml.training.loader import Readers, to_device
 from worker.ml.training.optimisers import learning_rate
@@ -95,8 +96,9 @@ class _Training:
         tell: Tell,
         should_stop: Callable[[], bool],
     ) -> None:
-        self._task, self._phases, self._settings, self._world = task, phases, run, world
+        self._task, self._phases, self._settings = task, phases, run
         self._tell, self._should_stop = tell, should_stop
+        self._world = world = replace(world, say=self._say_at_the_beginning)
         self._state, self._began = State(), time.monotonic()
         self._bits = choose_bits(run.precision, world.device)
         self._folder = RunFolder(run.folder)
@@ -154,6 +156,11 @@ class _Training:
     def _copy_from_first(self) -> None:
         for network in self._networks:
             collectives.broadcast_from_first([*network.parameters(), *network.buffers()])
+
+    def _say_at_the_beginning(self, doing: str) -> None:
+        if self._should_stop():
+            raise Stopped(self._place.step)
+        self._tell(Progress(step=0, steps=0, doing=doing))
 
     def _find(self) -> Checkpoint | None:
         checkpoint = self._keeper.find()

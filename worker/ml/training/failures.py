@@ -21,7 +21,7 @@ class TrainingFailed(MediaError):
 
 
 class Stopped(Exception):
-    """The training was asked to stop and has left a checkpoint.
+    """The training was asked to stop. It has left a checkpoint, unless it had not begun.
 
     Attributes:
         step: at which it goes on.

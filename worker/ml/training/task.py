@@ -8,7 +8,7 @@ before, so a run that was killed and resumed goes on exactly as if it had not be
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -131,11 +131,14 @@ class World:
     Attributes:
         device: of this process.
         rank, processes: which process of how many this is.
+        say: to be called now and then by a `begin` that takes long, with what it does; it does not return where the
+            training was asked to stop.
     """
 
     device: torch.device
     rank: int = 0
     processes: int = 1
+    say: Callable[[str], None] = lambda doing: None
 
 
 class Task(ABC):
