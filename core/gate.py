@@ -92,11 +92,12 @@ def judge(session: Session, candidate: ModelVersion, gate: Gate, evaluation: Eva
     if current.id == candidate.id:
         return Verdict(True, f"It is {gate.alias} already.", value)
     if input_of(current) != input_of(candidate):
-        return Verdict(
-            True,
-            f"{current.label}, which is {gate.alias}, draws from another kind of input, so the two cannot be compared.",
-            value,
+        why = (
+            f"{candidate.label} draws nothing by itself"
+            if input_of(candidate) is None
+            else f"{current.label}, which is {gate.alias}, draws from another kind of input"
         )
+        return Verdict(True, f"{why}, so the two cannot be compared.", value)
     if evaluation is None:
         return Verdict(
             False, f"{candidate.label} was not measured, so nothing is known of it. Evaluate it first."

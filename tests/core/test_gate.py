@@ -145,7 +145,7 @@ def test_the_first_version_and_another_kind_of_input_pass(
     assert (verdict.passed, "It is production already" in verdict.sentence) == (True, True)
     ears, _ = registry.halves()
     verdict = ask(registry, ears, None)
-    assert (verdict.passed, "draws from another kind of input" in verdict.sentence) == (True, True)
+    assert (verdict.passed, "draws nothing by itself" in verdict.sentence) == (True, True)
 
 
 def test_what_must_be_measured_first_is_named(
