@@ -6,6 +6,7 @@ const PART_WORDS = ["training", "validation", "test"];
 const LAST = ["learning_rate", "samples_per_second", "memory_bytes"];
 const WORDS = {
   total: "Loss", learning_rate: "Learning rate", samples_per_second: "Samples per second", memory_bytes: "Memory, GB",
+  waiting_for_samples: "Waiting for samples, share of time", missed: "Missed of ten, share",
 };
 const SCALE = { memory_bytes: 1e-9 };
 
@@ -17,7 +18,8 @@ function parse(series) {
 
 function title(term) {
   if (WORDS[term]) return WORDS[term];
-  const plain = term.replaceAll("_", " ").replaceAll("/", ", ");
+  // matching.voice_to_face.10.same_gender is "Voice to face, among 10, same gender".
+  const plain = term.replace(/^matching\./, "").replace(/\.(\d+)/, ", among $1").replaceAll(/[./]/g, ", ").replaceAll("_", " ");
   return plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
