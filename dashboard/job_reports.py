@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import NotFound
-from core.metric_words import in_order, metric_title
+from core.metric_words import METRIC_GROUPS, in_order, metric_group, metric_title
 from core.store import Store
 from core.training_tables import JobFile
-from dashboard.training_words import METRIC_GROUPS, metric_group
 
 LARGEST_REPORT_BYTES = 8 * 2**20
 

@@ -35,44 +35,6 @@ FEATURE_WORDS: dict[str, str] = {
     "embedding": "embeddings",
 }
 
-# Headings of the page of an evaluation, each with what stands below it and the first words of names of metrics.
-METRIC_GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (
-        "Finding the right person",
-        "Several candidates, one of them right: how often is it the nearest? Within a gender, guessing the gender "
-        "does not help.",
-        ("matching", "auc"),
-    ),
-    (
-        "Finding them among all",
-        "Everybody’s true face side by side: is the right one among the nearest?",
-        ("retrieval",),
-    ),
-    (
-        "Likeness to the true face",
-        "Each drawn face beside a true one of the same person.",
-        ("likeness", "inter_human", "embedding", "landmarks", "ssim", "lpips"),
-    ),
-    ("How the faces are read", "Machines judge pictures here, not people.", ("face_found", "attributes")),
-    ("Measures of the face", "How drawn and true ones go together; 0 is not at all.", ("craniofacial",)),
-    (
-        "The faces as a set",
-        "Whether they differ from one another, and look like true ones on the whole.",
-        ("variation", "diversity", "vggface_score", "frechet", "kernel_distance"),
-    ),
-    ("More", "", ()),
-)
-
-
-def metric_group(name: str) -> int:
-    """Which of `METRIC_GROUPS` a metric is shown in; the last for those nobody knows."""
-    family = name.split(".")[0]
-    for number, (_, _, families) in enumerate(METRIC_GROUPS):
-        if family in families:
-            return number
-    return len(METRIC_GROUPS) - 1
-
-
 # Settings whose plain name would not say enough; all others are called as they are named.
 SETTING_WORDS: dict[str, str] = {
     "loop": "Training loop",

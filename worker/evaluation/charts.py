@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from worker.evaluation.words import words_of
+from core.metric_words import metric_title
 from worker.ml.metrics.intervals import Numbers
 from worker.ml.metrics.measure import Measure
 
@@ -63,8 +63,7 @@ def intervals_chart(
             base = key.removesuffix(".dlib")
             if base not in places:
                 places[base] = len(labels)
-                words = words_of(base)
-                labels.append(f"{words.title}, {words.apart}" if words.apart else words.title)
+                labels.append(metric_title(base))
             # The second judge's dot lies a little below the first one's.
             place = places[base] + (0.2 if key != base else -0.1)
             colour = palette.second if key != base else palette.first

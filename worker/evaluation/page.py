@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from core.metric_words import METRIC_GROUPS, metric_group, metric_words
 from worker.evaluation.charts import Chart
 from worker.evaluation.findings import Findings
-from worker.evaluation.words import GROUPS, format_of, group_of, in_reading_order, words_of, written
+from worker.evaluation.words import format_of, in_reading_order, written
 from worker.ml.metrics.measure import Measure
 
 BAR_WIDTH, BAR_HEIGHT = 190, 18
@@ -104,8 +105,8 @@ def measures_part(findings: Findings, charts: Mapping[int, Sequence[Chart]]) -> 
     """
     footnotes: dict[tuple[str, str], int] = {}
     parts = []
-    for number, (title, sentence, _) in enumerate(GROUPS):
-        names = in_reading_order(name for name in findings.measures if group_of(name) == number)
+    for number, (title, sentence, _) in enumerate(METRIC_GROUPS):
+        names = in_reading_order(name for name in findings.measures if metric_group(name) == number)
         if not names:
             continue
         rows = {name: findings.measures[name] for name in names}
@@ -200,8 +201,8 @@ def _row(
     chance: bool,
     published: bool,
 ) -> str:
-    words = words_of(name)
-    details = [words.apart] if words.apart else []
+    words, endings = metric_words(name)
+    details = [", ".join(endings)] if endings else []
     if "gallery" in measure.details:
         details.append(f"gallery of {measure.details['gallery']}")
     for key, before in (("features", "features: "), ("of_true_faces", "between true faces: ")):
@@ -223,7 +224,7 @@ def _row(
         said = f"{written(name, measure.low)} to {written(name, measure.high)}"
         ends = f'<span class="small">{escape(said)}</span>'
     return (
-        f'<tr><th scope="row" title="{escape(name)}; {arrow}">{escape(words.title)}{small}</th>'
+        f'<tr><th scope="row" title="{escape(name)}; {arrow}">{escape(words)}{small}</th>'
         f'<td class="n">{escape(written(name, measure.value))}</td><td>{_bar(name, measure)}{ends}</td>'
         + (f'<td class="n">{escape(guessing)}</td>' if chance else "")
         + f'<td class="n">{measure.count:,}</td>'

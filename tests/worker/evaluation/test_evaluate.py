@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.metric_words import metric_group, metric_words
 from tests.worker.evaluation.people import PEOPLE, ask, kept_signals, write_dataset
 from worker.evaluate import main
 from worker.evaluate_default import wilson
@@ -23,7 +24,7 @@ from worker.evaluation.looks import Lookers
 from worker.evaluation.measure_weights import bring_in
 from worker.evaluation.report import verdict
 from worker.evaluation.subject import load_subject
-from worker.evaluation.words import format_of, group_of, in_reading_order, words_of
+from worker.evaluation.words import format_of, in_reading_order
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.metrics.intervals import wilson as wilson_interval
 from worker.ml.metrics.lpips import Lpips
@@ -280,13 +281,13 @@ def test_every_name_has_words_and_a_place_in_the_report() -> None:
         "craniofacial.nasal_index",
         "matching.voice_to_face.2.dlib",
     ]
-    assert [words_of(name).title for name in names[:3]] == [
-        "Voice to face, 1 of 2",
-        "Voice to face, 1 of 10",
-        "Among the 5 nearest of 100",
+    assert [metric_words(name)[0] for name in names[:3]] == [
+        "Finds the face of a voice among 2",
+        "Finds the face of a voice among 10",
+        "Right face among the first 5, of 100",
     ]
-    assert words_of(names[1]).apart == "same gender, by dlib"
-    assert [group_of(name) for name in names[:6]] == [0, 0, 1, 3, 5, 4]
+    assert metric_words(names[1])[1] == ["within a gender", "by dlib"]
+    assert [metric_group(name) for name in names[:6]] == [0, 0, 1, 3, 5, 4]
     assert format_of("embedding.angle") == "degrees" and format_of("auc.dlib") == "share"
     assert in_reading_order(names)[:2] == [names[0], names[6]]
 
