@@ -29,7 +29,7 @@ from core.schedule_tables import Schedule, ScheduleRun
 from core.states import ITEM_RETRYABLE, JOB_FINAL, JobState
 from core.store import Store
 from core.tables import DatasetVersion, Item, Job, User
-from core.training import create_train_job
+from core.training import create_program_job
 from core.training_tables import JobFile
 from core.warm_start import parent_of
 
@@ -169,7 +169,7 @@ def _enter_training(
         parent = parent_of(session, owner, template.training, dataset.label)
         if parent is None:
             remark = "There is no earlier version to start from yet, so it starts from scratch."
-    job = create_train_job(
+    job = create_program_job(
         session,
         owner_id=schedule.owner_id,
         spec=template.training.spec(dataset.label, parent),

@@ -26,76 +26,6 @@ _STEPS = {
 }
 
 
-def create_train_job(
-    session: Session,
-    *,
-    owner_id: str,
-    spec: TrainSpec,
-    queue: str = "gpu",
-    priority: int = 0,
-    name: str = "",
-    idempotency_key: str | None = None,
-) -> Job:
-    """Writes a job that trains a model, registers it, and does what `spec.after` says.
-
-    Raises:
-        InvalidRequest: what it names is not here or does not fit; every reason is told.
-    """
-    return create_program_job(
-        session,
-        owner_id=owner_id,
-        spec=spec,
-        queue=queue,
-        priority=priority,
-        name=name,
-        idempotency_key=idempotency_key,
-    )
-
-
-def create_evaluate_job(
-    session: Session,
-    *,
-    owner_id: str,
-    spec: EvaluateSpec,
-    queue: str = "gpu",
-    priority: int = 0,
-    name: str = "",
-    idempotency_key: str | None = None,
-) -> Job:
-    """Writes a job that measures a model on a part of a dataset version. Raises as `create_train_job`."""
-    return create_program_job(
-        session,
-        owner_id=owner_id,
-        spec=spec,
-        queue=queue,
-        priority=priority,
-        name=name,
-        idempotency_key=idempotency_key,
-    )
-
-
-def create_analyse_job(
-    session: Session,
-    *,
-    owner_id: str,
-    spec: AnalyseSpec,
-    queue: str = "gpu",
-    priority: int = 0,
-    name: str = "",
-    idempotency_key: str | None = None,
-) -> Job:
-    """Writes a job that shows what a model makes of voice and noise. Raises as `create_train_job`."""
-    return create_program_job(
-        session,
-        owner_id=owner_id,
-        spec=spec,
-        queue=queue,
-        priority=priority,
-        name=name,
-        idempotency_key=idempotency_key,
-    )
-
-
 def run_again(session: Session, job_id: str, *, owner_id: str, idempotency_key: str | None = None) -> Job:
     """Makes a new job of the same spec, with the same versions of everything, which begins from scratch.
 
@@ -139,7 +69,11 @@ def create_program_job(
     name: str = "",
     idempotency_key: str | None = None,
 ) -> Job:
-    """A job of whichever kind the spec is of. Raises as `create_train_job`."""
+    """Writes a job of the kind that the spec is of: `train` also registers the model and does what `spec.after` says.
+
+    Raises:
+        InvalidRequest: what it names is not here or does not fit; every reason is told.
+    """
     earlier = job_of_key(session, owner_id, idempotency_key)
     if earlier is not None:
         return earlier

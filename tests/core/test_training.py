@@ -31,7 +31,7 @@ from core.program_results import (
 from core.specs import PROGRAM_KINDS, PrepareSpec
 from core.states import ItemState, JobState
 from core.tables import DatasetVersion
-from core.training import create_train_job, run_again
+from core.training import create_program_job, run_again
 from core.training_specs import TrainSpec
 from core.training_tables import LogLine, Measurement, TrainingProgress
 from tests.factories import Ledger
@@ -70,7 +70,7 @@ def add_dataset(ledger: Ledger) -> None:
 def train(ledger: Ledger, model: str = "mine") -> str:
     spec = TrainSpec.model_validate({"model": model, "dataset": "people", "recipe": {"task": "default"}})
     with ledger.database.write() as session:
-        return create_train_job(session, owner_id=ledger.user().id, spec=spec).id
+        return create_program_job(session, owner_id=ledger.user().id, spec=spec).id
 
 
 @pytest.fixture
@@ -290,4 +290,4 @@ def test_a_dataset_that_is_not_there_is_refused_with_the_field(ledger: Ledger) -
         pytest.raises(InvalidRequest, match="dataset: There is no dataset 'none'"),
         ledger.database.write() as session,
     ):
-        create_train_job(session, owner_id=ledger.user().id, spec=spec)
+        create_program_job(session, owner_id=ledger.user().id, spec=spec)

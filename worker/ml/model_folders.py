@@ -16,7 +16,6 @@ from worker.ml.errors import ModelError
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "README.md"
 SPEECH_TO_FACE, PAIR = "speech_to_face", "pair"  # kinds of models that draw
 ENCODER, DECODER = "encoder", "decoder"  # the folders within a pair's folder
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "weights"
