@@ -41,6 +41,7 @@ from worker.training.sources import Pictures, people_with_both
 
 Floats = npt.NDArray[np.float32]
 _LEAST_FACES = 12  # below, principal components and regressions mean nothing
+_SIDES = {"female": -1.0, "f": -1.0, "male": 1.0, "m": 1.0}
 _MOST_MIXED = 0.5  # share of the second voice
 
 
@@ -93,14 +94,17 @@ class DefaultModelTraining(Task):
         heard = self._listen(people.voices)
         recipe = self._recipe
         settings = RegressionSettings(
+            lean_ridge=recipe.lean_ridge,
+            lean_gain=recipe.lean_gain,
+            lean_share=recipe.lean_share,
+            lean_reach=recipe.lean_reach,
             ridge=recipe.ridge,
             latent_ridge=recipe.latent_ridge,
-            leading_share=recipe.leading_share,
-            latent_leading_share=recipe.latent_leading_share,
             filled_in=recipe.filled_in,
         )
         rows = [people.row[entry.person] for entry in people.voices]
-        solved = solve(heard, identities[rows], None if latents is None else latents[rows], settings)
+        sides = np.asarray([self._side(entry.person) for entry in people.voices], dtype=np.float32)
+        solved = solve(heard, sides, identities[rows], None if latents is None else latents[rows], settings)
         with torch.no_grad():
             for name, value in solved.state.items():
                 self._head.state_dict()[name].copy_(value)
@@ -143,6 +147,9 @@ class DefaultModelTraining(Task):
     def export(self, folder: Path) -> Mapping[str, str]:
         self.model.save_pretrained(folder / "model")
         return {"model": "model"}
+
+    def _side(self, person: str) -> float:
+        return _SIDES.get(self._dataset.people[person].attributes.get("gender", "").lower(), 0.0)
 
     def _glanced_at(self, drawn: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         places = shaken(self._recogniser.get_buffer("place"), len(drawn), random)

@@ -1,10 +1,9 @@
-"""What of a head is solved for in one go: where voices point in a recogniser's space, and in face space.
+"""What of a head is solved for in one go: how voices lean, where they point in a recogniser's space, and in face space.
 
-Both are ridge regressions on real pairs. Their predictions are shorter the less a voice tells, and most of what they
-do tell lies along one direction: whether the voice is a man's or a woman's. Lengths are put right elsewhere
-(`identity_head.py`); here that leading direction is made to count for less, since with everybody's prediction brought
-to the same length it would otherwise leave little room for what tells people of the same gender apart. It is found
-without labels: it is the first principal component of the predictions.
+All are ridge regressions on real pairs. Most of what voices tell lies along one direction, whether they are a man's or
+a woman's; it is fitted by itself, and what is left of the faces after it by the rest of the head
+(`identity_head.py`). Regression makes shorter predictions the less a voice tells; the lengths that real faces have are
+given back there.
 """
 
 from __future__ import annotations
@@ -25,10 +24,12 @@ _PORTRAIT_START = 0.3  # of what regression says: much of it is in what the voic
 class RegressionSettings:
     """See `core.training_specs.DefaultModelTask`."""
 
+    lean_ridge: float
+    lean_gain: float
+    lean_share: float
+    lean_reach: float
     ridge: float
     latent_ridge: float
-    leading_share: float
-    latent_leading_share: float
     filled_in: float
 
 
@@ -49,6 +50,7 @@ class Solved:
 
 def solve(
     embeddings: npt.NDArray[np.float32],
+    sides: npt.NDArray[np.float32],
     identities: npt.NDArray[np.float32],
     latents: npt.NDArray[np.float32] | None,
     settings: RegressionSettings,
@@ -57,25 +59,42 @@ def solve(
 
     Args:
         embeddings: of voices `[N, E]`.
+        sides: -1 for women, 1 for men, 0 where it is not known `[N]`; with nobody on one side there is no lean.
         identities: of their people's faces, unit vectors or means of such `[N, I]`.
-        latents: of the same faces `[N, K]`; without them only where voices point is fitted.
+        latents: of the same faces `[N, K]`; without them what a head fills in directly stays as it is.
         settings: see there.
     """
     centre = embeddings.mean(axis=0, dtype=np.float64)
     voices: Floats = embeddings - centre
     unit = float(np.sqrt(np.mean(np.sum(voices**2, axis=1))))
     voices /= unit
+    label: Floats = sides.astype(np.float64)
     mean = identities.mean(axis=0, dtype=np.float64)
     off = identities - mean
-    to_identity = _flattened(ridge(voices, off, settings.ridge), voices, settings.leading_share) / unit
-    state = {"centre": centre, "voice_to_identity": to_identity}
+    lean = ridge(voices, label[:, None], settings.lean_ridge)[:, 0]
+    middle, half_gap = _sides(off, label)
+    rest = ridge(voices, off - middle - label[:, None] * half_gap, settings.ridge)
+    length = float(np.linalg.norm(half_gap))
+    share = settings.lean_share if length > 0 else 0.0
+    state = {
+        "centre": centre,
+        "voice_to_lean": lean * (settings.lean_gain / unit),
+        "lean_to_identity": half_gap * (np.sqrt(share) / max(length, 1e-9)),
+        "voice_to_identity": rest / unit,
+        "rest_length": np.asarray(np.sqrt(1 - share)),
+    }
     if latents is not None:
-        to_latent = ridge(voices, latents.astype(np.float64), settings.latent_ridge)
-        to_latent = _flattened(to_latent, voices, settings.latent_leading_share)
-        length = np.sqrt(np.mean(np.sum((voices @ to_latent) ** 2, axis=1)))
-        state["voice_to_latent"] = to_latent * (settings.filled_in / max(float(length), 1e-9) / unit)
-        state["linear.weight"] = _PORTRAIT_START * ridge(off, latents.astype(np.float64), _PORTRAIT_RIDGE).T
-        state["linear.bias"] = np.zeros(latents.shape[1])
+        faces = latents.astype(np.float64)
+        middle, half_gap = _sides(faces, label)
+        rest = ridge(voices, faces - middle - label[:, None] * half_gap, settings.latent_ridge)
+        length = float(np.sqrt(np.mean(np.sum((voices @ rest) ** 2, axis=1))))
+        state |= {
+            "middle": middle,
+            "lean_to_latent": half_gap * settings.lean_reach,
+            "voice_to_latent": rest * (settings.filled_in / max(length, 1e-9) / unit),
+            "linear.weight": _PORTRAIT_START * ridge(off, faces, _PORTRAIT_RIDGE).T,
+            "linear.bias": np.zeros(faces.shape[1]),
+        }
     tensors = {name: torch.tensor(value, dtype=torch.float32) for name, value in state.items()}
     distance = float(np.linalg.norm(off, axis=1).mean())
     return Solved(tensors, mean.astype(np.float32), distance)
@@ -88,8 +107,9 @@ def ridge(inputs: Floats, targets: Floats, penalty: float) -> Floats:
     )
 
 
-def _flattened(weights: Floats, inputs: Floats, share: float) -> Floats:
-    """Weights `[E, K]` whose predictions keep only a share of their first principal component."""
-    predicted = inputs @ weights
-    first = np.linalg.eigh(predicted.T @ predicted)[1][:, -1]
-    return np.asarray(weights - (1 - share) * np.outer(weights @ first, first))
+def _sides(values: Floats, label: Floats) -> tuple[Floats, Floats]:
+    """The middle between the means of both sides, and half the way from one to the other. `[N, D]` -> `[D]` each."""
+    if not (label < 0).any() or not (label > 0).any():
+        return values.mean(axis=0), np.zeros(values.shape[1])
+    low, high = values[label < 0].mean(axis=0), values[label > 0].mean(axis=0)
+    return (low + high) / 2, (high - low) / 2
