@@ -171,7 +171,7 @@ def test_the_way_to_the_button_can_be_gone_by_keyboard(visitor: Visitor, live_pl
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     reached = []
-    for _ in range(8):
+    for _ in range(16):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
     assert "Choose recordings" in reached
