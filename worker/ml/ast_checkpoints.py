@@ -100,9 +100,10 @@ def _read_sizes(folder: Path) -> ASTVoiceEncoderConfig:
     for name, size in sizes.items():
         if type(size) is not int or not 0 < size <= (_DEEPEST if name == "depth" else _LARGEST_SIZE):
             refuse(f"{folder} has {shown(size)} for its {name}, which is no size.")
-    config: ASTVoiceEncoderConfig = replace(default_config("ast"), **sizes)
-    if config.width % config.heads or min(config.frames, config.mel_bands) < config.patch_size:
-        refuse(f"{folder} has sizes that do not fit into each other.")
+    try:
+        config: ASTVoiceEncoderConfig = replace(default_config("ast"), **sizes)
+    except ValueError as failure:
+        refuse(f"{folder} has sizes that do not fit into each other: {failure}.")
     return _with_recipe(folder, config)
 
 
