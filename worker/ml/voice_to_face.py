@@ -7,7 +7,7 @@ fixed functions of the voice:
 - *Lean*: one saturating number says whether the voice reads as feminine or masculine, so that the many voices that
   are clear about it get a clear face and not one halfway.
 - *Spread*: everything else is a linear map already stretched so that the faces it draws vary as much as real faces
-  do, along the directions in which they really vary (`default_model/voice_regression.py`). What the voice cannot
+  do, along the directions in which they really vary (docs/model.md). What the voice cannot
   know is thereby filled in from what the voice is: the same voice gives the same face, similar voices similar faces.
 """
 
