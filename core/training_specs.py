@@ -334,18 +334,18 @@ class DefaultModelTask(_Part):
     lean_ridge: float = Field(3.0, gt=0, description="Of whether a voice is a man's or a woman's.")
     lean_gain: float = Field(6.0, gt=0, le=100, description="How steeply that saturates.")
     lean_share: float = Field(
-        0.25, ge=0, le=1, description="How much of what makes a face distinct tells men from women."
+        0.35, ge=0, le=1, description="How much of what makes a face distinct tells men from women."
     )
     lean_reach: float = Field(
-        1.7, ge=0, le=3, description="The same of what is filled in; 1: as average men and women differ."
+        1.5, ge=0, le=3, description="The same of what is filled in; 1: as average men and women differ."
     )
-    ridge: float = Field(4.0, gt=0, description="Of where voices point in the face recogniser's space.")
+    ridge: float = Field(8.0, gt=0, description="Of where voices point in the face recogniser's space.")
     latent_ridge: float = Field(12.0, gt=0, description="Of what voices say of face space directly.")
     distinctness: float = Field(
         1.0, gt=0, le=3, description="How far faces lie from the average one; 1: as far as real ones."
     )
     filled_in: float = Field(
-        5.4, ge=0, le=20, description="Length of the rest that is filled in; real faces have about 8."
+        4.5, ge=0, le=20, description="Length of the rest that is filled in; real faces have about 8."
     )
     strain_weight: float = Field(
         0.01, ge=0, description="How dear it is to move a face for the recogniser's sake."
