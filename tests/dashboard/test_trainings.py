@@ -199,7 +199,9 @@ def test_run_again_makes_a_new_job_of_the_same_spec_and_only_for_programs(place:
     assert specs[0]["seed"] == 3
     drawing = place.script("ada").job(1)
     assert olga.post(f"/api/v1/jobs/{drawing}/again").status_code == 409
-    assert place.script("ada").post(f"/api/v1/jobs/{first['id']}/again").status_code == 404, "it is not hers to see"
+    assert place.script("ada").post(f"/api/v1/jobs/{first['id']}/again").status_code == 404, (
+        "it is not hers to see"
+    )
 
 
 def test_presets_are_recipes_that_the_check_understands(place: Place) -> None:
