@@ -22,11 +22,9 @@ from worker.ml.augmentation import add_noise, blank, stretch
 from worker.ml.dataset_reader import EntryRow, PersonRow, PreparedDataset
 from worker.ml.errors import RecipeError
 from worker.ml.losses.voice_encoder import (
-    SCRIPT_BATCH,
-    SCRIPT_WEIGHTS,
     VoiceTerms,
     VoiceWeights,
-    per_sample,
+    script_weights,
     voice_encoder_loss,
 )
 from worker.ml.networks.face_decoder import FaceDecoder
@@ -169,11 +167,9 @@ class VoiceEncoderTraining(Task):
     def _chosen_weights(self) -> VoiceWeights:
         if self._recipe.weights is not None:
             return VoiceWeights(*self._recipe.weights)
-        weights = SCRIPT_WEIGHTS[self.script]
-        if self._recipe.compat == "original":
-            return weights
         # The original takes a mean over the units of the decoder, however many there are.
-        return per_sample(weights, SCRIPT_BATCH[self.script], self._decoder.config.shared_lengths[-1])
+        units = self._decoder.config.shared_lengths[-1]
+        return script_weights(self.script, self._recipe.compat, units)
 
     def _pairing(self, split: str, epoch: int) -> Pairing:
         asked = self._recipe.pairing

@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from worker.ml.default_model.onnx_file import Graph, Node, read_onnx
 from worker.ml.errors import ModelError
 
-IDENTITY = 128  # length of SFace's vectors
 CROP = 112
 _GREY, _SCALE = 127.5, 1 / 128
 _AT_ONCE = 32

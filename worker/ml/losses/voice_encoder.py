@@ -54,10 +54,12 @@ def per_sample(weights: VoiceWeights, batch: int, units: int = DECODER_UNITS) ->
     return VoiceWeights(weights.base, weights.face_encoder * batch, weights.face_decoder / units)
 
 
-def script_weights(script: Script, compat: Literal["original"] | None = None) -> VoiceWeights:
-    """The weights of the original's training scripts, for the loss of that `compat`."""
+def script_weights(
+    script: Script, compat: Literal["original"] | None = None, units: int = DECODER_UNITS
+) -> VoiceWeights:
+    """The weights of the original's training scripts, for the loss of that `compat` and a decoder of that width."""
     weights = SCRIPT_WEIGHTS[script]
-    return weights if compat == "original" else per_sample(weights, SCRIPT_BATCH[script])
+    return weights if compat == "original" else per_sample(weights, SCRIPT_BATCH[script], units)
 
 
 def voice_encoder_loss(
