@@ -121,14 +121,26 @@ class ScheduleRun(Base):
     ended_at: Mapped[datetime | None]
 
 
+class JobWebhook(Base):
+    """Where to tell of the end of one job."""
+
+    __tablename__ = "job_webhooks"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(Text)
+
+
 class WebhookDelivery(Base):
-    """A note still to be sent, or sent; written in the transaction that ended the run."""
+    """A note still to be sent, or sent; written in the transaction that ended the run or the job."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (Index("ix_webhook_deliveries_next_attempt_at", "next_attempt_at"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("schedule_runs.id"))
+    # It tells of a run of a schedule, or of a job; one of the two.
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("schedule_runs.id"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), index=True)
     url: Mapped[str] = mapped_column(Text)
     body: Mapped[dict[str, Any]]
     attempts: Mapped[int] = mapped_column(default=0)

@@ -59,6 +59,11 @@ class User(Base):
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    oidc_subject: Mapped[str | None] = mapped_column(String(255), unique=True)  # issuer and subject
+    failed_sign_ins: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # in a row
+    locked_until: Mapped[datetime | None]
+    # Cookies from before are void: after a change of the password, or signing out everywhere.
+    sessions_from: Mapped[datetime | None]
     # When a chunk of theirs was last claimed: the claim goes round between owners by it.
     served_at: Mapped[datetime | None]
 
@@ -73,9 +78,10 @@ class Secret(Base):
     hash: Mapped[str] = mapped_column(String(64), unique=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     name: Mapped[str] = mapped_column(String(120))
+    scopes: Mapped[list[Any] | None]  # what a token may do; none: whatever its user may
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
-    used_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]  # of a token: last, to the minute
     revoked_at: Mapped[datetime | None]
 
 
@@ -162,6 +168,10 @@ class Job(Base):
     priority: Mapped[int] = mapped_column(default=0)
     model_version_id: Mapped[str | None] = mapped_column(ForeignKey("model_versions.id"))
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    labels: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    rerun_of: Mapped[str | None] = mapped_column(
+        String(40), index=True
+    )  # the job whose recordings it took over
     state: Mapped[JobState] = mapped_column(state_column(JobState))
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_message: Mapped[str | None] = mapped_column(Text)
@@ -188,6 +198,7 @@ class Job(Base):
     cancel_requested_at: Mapped[datetime | None]  # written by the asking side only
     finalizing_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]  # its pictures are gone by a rule of retention; its rows stay
 
 
 class Item(Base):
@@ -277,6 +288,8 @@ class Worker(Base):
     queue: Mapped[str] = mapped_column(String(40))
     device: Mapped[str] = mapped_column(String(80))
     doing: Mapped[str] = mapped_column(Text, default="")  # shown, never branched on
+    # Of its device and process, told with its heartbeat: core.workers says what is in it.
+    utilisation: Mapped[dict[str, Any] | None]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     draining_at: Mapped[datetime | None]
@@ -289,7 +302,7 @@ class Artifact(Base):
     __tablename__ = "artifacts"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(24))  # "face" or "spectrogram"
+    kind: Mapped[str] = mapped_column(String(24))  # "face", "thumbnail" or "spectrogram"
     object_key: Mapped[str] = mapped_column(String(200), unique=True)
     media_type: Mapped[str] = mapped_column(String(80))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -309,6 +322,7 @@ class Drawing(Base):
     parameters_sha256: Mapped[str] = mapped_column(String(64))
     face_id: Mapped[str] = mapped_column(ForeignKey("artifacts.id"))
     spectrogram_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"))
+    thumbnail_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"))  # none for early ones
     attempt_id: Mapped[str] = mapped_column(ForeignKey("attempts.id"))
     seconds: Mapped[float]
     created_at: Mapped[datetime]

@@ -7,8 +7,11 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
+import core.mark_tables
+import core.retention_tables
 import core.schedule_tables
-import core.training_tables  # noqa: F401 - both enter their tables in the metadata
+import core.training_tables
+import core.upload_tables  # noqa: F401 - they enter their tables in the metadata
 from core.database import Database
 from core.tables import Base
 
