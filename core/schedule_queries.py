@@ -65,7 +65,7 @@ def get_run(session: Session, schedule: Schedule, run_id: str) -> ScheduleRun:
 def notes_of(session: Session, run_ids: Sequence[str]) -> dict[str, WebhookDelivery]:
     """The newest note about each of some runs."""
     query = select(WebhookDelivery).where(WebhookDelivery.run_id.in_(run_ids)).order_by(WebhookDelivery.id)
-    return {note.run_id: note for note in session.scalars(query)}
+    return {note.run_id: note for note in session.scalars(query) if note.run_id is not None}
 
 
 def next_times(schedule: Schedule, at: datetime) -> list[datetime]:
