@@ -19,6 +19,7 @@ from core.registry import input_of
 from core.states import ITEM_WITH_FACE
 from core.tables import Job
 from dashboard.identity import viewer_or_none
+from dashboard.navigation import has_page, main_links, operate_links
 from dashboard.security import csrf_token
 from dashboard.training_words import PROGRAM_WORDS, TASK_WORDS
 from dashboard.words import ITEM_WORDS, JOB_WORDS, PREPARE_WORDS, STEP_WORDS
@@ -50,6 +51,9 @@ def register_rendering(app: Flask) -> None:
         csrf_token=csrf_token,
         static_url=static_url,
         viewer=viewer_or_none,
+        has_page=has_page,
+        main_links=main_links,
+        operate_links=operate_links,
         job_words=job_words,
         item_words=ITEM_WORDS,
         step_words=STEP_WORDS,

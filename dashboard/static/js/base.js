@@ -34,7 +34,21 @@ export function toast(text) {
 }
 
 // On a phone the row of links is wider than the screen.
-document.querySelector(".top nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+document.querySelector(".ways [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
+// A menu is put away by a click beside it, and by Escape, which gives the keyboard back to its button.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details[data-puts-away][open]")) {
+    if (!menu.contains(event.target)) menu.removeAttribute("open");
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details[data-puts-away][open]")) {
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.removeAttribute("open");
+  }
+});
 
 writeTimes();
 setInterval(writeTimes, 30000);
