@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Literal
@@ -16,6 +16,7 @@ from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
 from core.registry import input_of, resolve_model
+from core.schedule_tables import JobWebhook
 from core.specs import PROGRAM_KINDS, InferSpec, NewItem, PrepareSpec
 from core.states import (
     ITEM_RETRYABLE,
@@ -29,6 +30,9 @@ from core.tables import Item, Job, RecordingOwner, Transition
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
 _ROWS_AT_ONCE = 1000
+MOST_LABELS = 16
+LONGEST_LABEL_NAME = 64
+LONGEST_LABEL = 500
 _WORDS = {"voice": "recording", "face": "picture"}
 
 
@@ -43,18 +47,27 @@ def create_job(
     priority: int = 0,
     idempotency_key: str | None = None,
     max_items: int = 100_000,
+    labels: Mapping[str, str] | None = None,
+    rerun_of: str | None = None,
+    webhook: tuple[str, str] | None = None,
 ) -> Job:
     """Writes the job, its items and its doorbell in the caller's transaction.
 
     The same owner and idempotency key bring back the job that was made first.
 
+    Args:
+        labels: the owner's own words about it, such as `{"project": "radio"}`.
+        rerun_of: the job whose recordings it took over.
+        webhook: where to tell of its end, and the secret that signs the note.
+
     Raises:
-        InvalidRequest: no items, too many, a key used twice, a recording its owner never sent, or a
-            model that is unknown or cannot draw.
+        InvalidRequest: no items, too many, a key used twice, a recording its owner never sent, a
+            model that is unknown or cannot draw, or labels that are too many or too long.
     """
     earlier = job_of_key(session, owner_id, idempotency_key)
     if earlier is not None:
         return earlier
+    kept = check_labels(labels or {})
     _check_items(session, owner_id, items, max_items)
     model = resolve_model(session, spec.model)
     drawn_from = input_of(model)
@@ -75,6 +88,10 @@ def create_job(
         idempotency_key=idempotency_key,
         at=at,
     )
+    job.labels = kept
+    job.rerun_of = rerun_of
+    if webhook is not None:
+        session.add(JobWebhook(job_id=job.id, url=webhook[0], secret=webhook[1]))
     enter_items(session, job, (_item_row(number, item, at) for number, item in enumerate(items)))
     job.total = len(items)
     job.failed = sum(item.recording is None for item in items)
@@ -83,6 +100,29 @@ def create_job(
         _record_born_failed(session, job, at)
     queue_job(session, job, at=at)
     return job
+
+
+def check_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels as they are kept: spaces around names and values gone, in the order of their names.
+
+    Raises:
+        InvalidRequest: too many of them, a name that is empty, or one that is too long.
+    """
+    if len(labels) > MOST_LABELS:
+        raise InvalidRequest(f"A job takes at most {MOST_LABELS} labels; this one has {len(labels)}.")
+    kept: dict[str, str] = {}
+    for given, value in labels.items():
+        name = given.strip()
+        if not name or len(name) > LONGEST_LABEL_NAME or any(sign in name for sign in "=\0\n"):
+            raise InvalidRequest(
+                f"{given[:80]!r} cannot name a label: use 1 to {LONGEST_LABEL_NAME} characters, and no '='."
+            )
+        if len(value) > LONGEST_LABEL or "\0" in value:
+            raise InvalidRequest(f"The label {name!r} is too long: {LONGEST_LABEL} characters are the most.")
+        if name in kept:
+            raise InvalidRequest(f"The label {name!r} is given twice.")
+        kept[name] = value.strip()
+    return dict(sorted(kept.items()))
 
 
 def job_of_key(session: Session, owner_id: str, idempotency_key: str | None) -> Job | None:

@@ -8,9 +8,8 @@ from flask import Response
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core.jobs import cancel_job, create_job, pause_job, resume_job, retry_job
+from core.jobs import cancel_job, pause_job, resume_job, retry_job
 from core.queries import get_job, list_jobs
-from core.specs import InferSpec
 from core.states import JobState
 from core.tables import Job, User
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
@@ -21,29 +20,31 @@ from dashboard.api.schemas import (
     JobView,
     NewJob,
     NewJobHeaders,
+    NewJobView,
     Problem,
     Retried,
     RetryRequest,
 )
 from dashboard.api.views import job_view
 from dashboard.identity import viewer
+from dashboard.job_making import make_job
 from dashboard.permissions import require_change, require_priority, require_submitter
 from dashboard.services import services
 
 api = api_blueprint("jobs", "What is asked for: many recordings, each with its own end.")
 
 
-@api.post("/jobs", responses={201: JobView})
+@api.post("/jobs", responses={201: NewJobView})
 def create(header: NewJobHeaders, body: NewJob) -> Response:
-    """Submit a job over recordings that were sent before."""
+    """Submit a job over recordings that were sent before, or over those of an earlier job."""
     user = viewer()
     require_submitter(user)
     require_priority(user, body.priority)
     try:
-        view = _create(user, header, body)
+        view = make_job(user, body, header.idempotency_key)
     except IntegrityError:
         # The same key came twice at once; the other one made the job, and this one now finds it.
-        view = _create(user, header, body)
+        view = make_job(user, body, header.idempotency_key)
     return answer(view, 201)
 
 
@@ -98,23 +99,6 @@ def retry(path: JobPath, body: RetryRequest) -> Response:
 
     job = _change(path.job_id, change)
     return answer(Retried(retried=retried, job=job))
-
-
-def _create(user: User, header: NewJobHeaders, body: NewJob) -> JobView:
-    settings = services().settings
-    with services().database.write() as session:
-        job = create_job(
-            session,
-            owner_id=user.id,
-            spec=InferSpec(model=body.model, seed=body.seed),
-            items=body.items,
-            name=body.name.strip(),
-            queue=settings.queue,
-            priority=body.priority,
-            idempotency_key=header.idempotency_key,
-            max_items=settings.max_items_per_job,
-        )
-        return job_view(session, job)
 
 
 def _change(job_id: str, change: Callable[[Session, User], Job]) -> JobView:

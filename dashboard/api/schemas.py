@@ -55,6 +55,13 @@ class NewJobHeaders(BaseModel):
     )
 
 
+class JobSource(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    job: str = Field(max_length=40, description="An earlier job that you may see.")
+    which: Literal["all", "failed", "faces"] = Field("all", description="Which of its recordings.")
+
+
 class NewJob(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -63,7 +70,14 @@ class NewJob(BaseModel):
     model: str = Field("production", max_length=160, description="An alias, a name, or name@version.")
     priority: int = Field(0, ge=-100, le=100, description="Higher goes first; above 0 is for operators.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the noise, for models that take any.")
-    items: list[NewItem]
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Your own words about it: up to 16 names, each with a short value."
+    )
+    webhook_url: str | None = Field(
+        None, max_length=2000, description="Told of its end by a signed note; the secret is answered once."
+    )
+    source: JobSource | None = Field(None, description="Instead of `items`: recordings of an earlier job.")
+    items: list[NewItem] = Field(default_factory=list)
 
 
 class RetryRequest(BaseModel):
@@ -148,6 +162,12 @@ class JobView(BaseModel):
     links: JobLinks
 
 
+class NewJobView(JobView):
+    webhook_secret: str | None = Field(
+        None, description="Signs the note about its end; shown here, and never again."
+    )
+
+
 class JobPage(BaseModel):
     data: list[JobView]
     next: str | None = Field(description="Send it as `before` for the next page.")
@@ -171,6 +191,7 @@ class ItemView(BaseModel):
     finished_at: datetime | None
     recording: str | None = Field(description="SHA-256 of the recording.")
     face_url: str | None
+    thumbnail_url: str | None = Field(None, description="The face, small, for lists of many.")
     spectrogram_url: str | None
     recording_url: str | None
     face_name: str | None = Field(
