@@ -2,58 +2,94 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import chain
+from typing import Any
 
 from flask import Response
-from zipstream import ZIP_STORED, ZipStream
 
-from core.database import Database
-from core.errors import NotFound
-from core.exports import Result, csv_lines, results
+from core.exports import Choice, Result, check_items, chosen_results, csv_lines, json_line, results
 from core.names import safe_stem
-from core.queries import get_job, model_label
-from core.store import Store
+from core.queries import ItemRow, get_job, model_label
+from core.states import ItemState
 from core.tables import Job
-from dashboard.api.blueprint import api_blueprint
+from dashboard.api.blueprint import api_blueprint, parse_states
 from dashboard.api.object_response import disposition
 from dashboard.api.paging import every_item
+from dashboard.api.result_schemas import FaceSelection, FacesQuery
 from dashboard.api.schemas import JobPath
+from dashboard.face_archive import face_archive
 from dashboard.identity import viewer
+from dashboard.parquet import parquet_pieces
 from dashboard.services import services
 
 api = api_blueprint("results", "Everything of a job at once.")
 
 _PIECE_CHARACTERS = 64 * 1024
-_READ_AT_ONCE = 256 * 1024
-_TABLE_IN_MEMORY = 4 * 2**20
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_PARQUET = "application/vnd.apache.parquet"
 
 
-@api.get("/jobs/<job_id>/results.csv", responses={"200": {"content": {"text/csv": {}}}})
+@api.get("/jobs/<job_id>/results.csv", responses={"200": {"content": {"text/csv": _TEXT}}})
 def as_csv(path: JobPath) -> Response:
     """One line for each item, in the order they were submitted."""
     job, model = _job(path)
-    lines = (line for _, line in results(every_item(services().database, job.id), model))
+    lines = (line for _, line in _lines(job, model, Choice()))
     return _download(_encoded(csv_lines(lines)), "text/csv", f"{safe_stem(job.name)}.csv")
 
 
-@api.get("/jobs/<job_id>/results.jsonl", responses={"200": {"content": {"application/jsonl": {}}}})
+@api.get("/jobs/<job_id>/results.jsonl", responses={"200": {"content": {"application/jsonl": _TEXT}}})
 def as_jsonl(path: JobPath) -> Response:
     """The same as JSON lines."""
     job, model = _job(path)
-    lines = (line for _, line in results(every_item(services().database, job.id), model))
-    written = (json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
+    written = (json_line(line) for _, line in _lines(job, model, Choice()))
     return _download(_encoded(written), "application/jsonl", f"{safe_stem(job.name)}.jsonl")
 
 
-@api.get("/jobs/<job_id>/faces.zip", responses={"200": {"content": {"application/zip": {}}}})
-def as_zip(path: JobPath) -> Response:
-    """Every face so far under the name of its recording, with `results.csv`."""
+@api.get("/jobs/<job_id>/results.parquet", responses={"200": {"content": {_PARQUET: _BYTES}}})
+def as_parquet(path: JobPath) -> Response:
+    """The same as a Parquet file."""
     job, model = _job(path)
-    pieces = _zip(services().database, services().store, job.id, model)
+    lines = (line for _, line in _lines(job, model, Choice()))
+    return _download(parquet_pieces(lines), _PARQUET, f"{safe_stem(job.name)}.parquet")
+
+
+@api.get("/jobs/<job_id>/errors.jsonl", responses={"200": {"content": {"application/jsonl": _TEXT}}})
+def errors(path: JobPath) -> Response:
+    """The lines that failed, and why, as JSON lines. Empty where none did."""
+    job, model = _job(path)
+    failed = Choice(states=(ItemState.FAILED,))
+    written = (json_line(line) for _, line in _lines(job, model, failed))
+    return _download(_encoded(written), "application/jsonl", f"{safe_stem(job.name)}.errors.jsonl")
+
+
+@api.get("/jobs/<job_id>/faces.zip", responses={"200": {"content": {"application/zip": _BYTES}}})
+def as_zip(path: JobPath, query: FacesQuery) -> Response:
+    """Every face so far under the name of its recording, with `results.csv` and `manifest.json`."""
+    return _zip(path, Choice(states=parse_states(ItemState, query.state), favourites=query.favourites))
+
+
+@api.post("/jobs/<job_id>/faces.zip", responses={"200": {"content": {"application/zip": _BYTES}}})
+def selection_as_zip(path: JobPath, body: FaceSelection) -> Response:
+    """The same of some items; their faces have the names that they have among all."""
+    job, _ = _job(path)
+    check_items(services().database, job.id, body.items)
+    return _zip(path, Choice(items=body.items))
+
+
+def _zip(path: JobPath, choice: Choice) -> Response:
+    job, model = _job(path)
+    about = {
+        "job": job.id,
+        "name": job.name,
+        "state": job.state.value,
+        "model": model,
+        "made_of": "all items" if choice.is_all else "some items",
+        "created_at": job.created_at.isoformat(),
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+    }
+    pieces = face_archive(services().store, _lines(job, model, choice), about)
     # The first face is fetched before the answer begins, so that a store that is away is told as an error.
     first = next(pieces)
     return _download(chain([first], pieces), "application/zip", f"{safe_stem(job.name)}.zip")
@@ -65,30 +101,10 @@ def _job(path: JobPath) -> tuple[Job, str]:
         return job, model_label(session, job.model_version_id)
 
 
-def _zip(database: Database, store: Store, job_id: str, model: str) -> Iterator[bytes]:
-    archive = ZipStream(compress_type=ZIP_STORED)  # pictures are compressed already
-    with tempfile.SpooledTemporaryFile(_TABLE_IN_MEMORY) as table:
-
-        def kept() -> Iterator[Result]:
-            for row, line in results(every_item(database, job_id), model):
-                if line.face and row.face_key:
-                    try:
-                        archive.add(store.get(row.face_key), line.face)
-                    except NotFound:
-                        line = _without_face(line)
-                yield line
-
-        # Written while the faces go by, so that the table tells of exactly those in the archive.
-        for text in csv_lines(kept()):
-            table.write(text.encode())
-            yield from archive.file()
-        table.seek(0)
-        archive.add(iter(lambda: table.read(_READ_AT_ONCE), b""), "results.csv")
-        yield from archive.finalize()
-
-
-def _without_face(line: Result) -> Result:
-    return Result(**{**asdict(line), "face": "", "error_message": "The picture is no longer in the store."})
+def _lines(job: Job, model: str, choice: Choice) -> Iterator[tuple[ItemRow, Result]]:
+    if choice.is_all:
+        return results(every_item(services().database, job.id), model)
+    return chosen_results(services().database, job.id, model, choice)
 
 
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
