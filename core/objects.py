@@ -31,6 +31,10 @@ def spectrogram_key(job_id: str, token: int, item_id: int) -> str:
     return f"jobs/{job_id}/attempts/{token}/{item_id}.spectrogram.png"
 
 
+def thumbnail_key(job_id: str, token: int, item_id: int) -> str:
+    return f"jobs/{job_id}/attempts/{token}/{item_id}.thumbnail.webp"
+
+
 def job_file_key(job_id: str, sha256: str) -> str:
     """Where a file lies that a program of a job left."""
     return f"jobs/{job_id}/files/{sha256}"

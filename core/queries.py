@@ -60,6 +60,9 @@ class ItemRow:
     spectrogram_key: str | None
     spectrogram_sha256: str | None
     spectrogram_bytes: int | None
+    thumbnail_key: str | None
+    thumbnail_sha256: str | None
+    thumbnail_bytes: int | None
 
 
 def visible_to(viewer: User) -> ColumnElement[bool]:
@@ -99,6 +102,11 @@ def get_job(session: Session, viewer: User, job_id: str) -> Job:
 def model_label(session: Session, model_version_id: str | None) -> str:
     model = session.get(ModelVersion, model_version_id) if model_version_id else None
     return model.label if model else ""
+
+
+def owner_name(session: Session, user_id: str) -> str:
+    user = session.get(User, user_id)
+    return user.name if user else ""
 
 
 def job_input(session: Session, job: Job) -> Literal["voice", "face"] | None:
@@ -238,7 +246,7 @@ def eta_seconds(job: Job) -> float | None:
 
 
 def _item_rows() -> Select[*tuple[Any, ...]]:
-    face, spectrogram = aliased(Artifact), aliased(Artifact)
+    face, spectrogram, thumbnail = aliased(Artifact), aliased(Artifact), aliased(Artifact)
     return (
         select(
             Item.id,
@@ -262,9 +270,13 @@ def _item_rows() -> Select[*tuple[Any, ...]]:
             spectrogram.object_key,
             spectrogram.sha256,
             spectrogram.size_bytes,
+            thumbnail.object_key,
+            thumbnail.sha256,
+            thumbnail.size_bytes,
         )
         .outerjoin(Recording, Recording.sha256 == Item.recording_sha256)
         .outerjoin(Drawing, Drawing.id == Item.drawing_id)
         .outerjoin(face, face.id == Drawing.face_id)
         .outerjoin(spectrogram, spectrogram.id == Drawing.spectrogram_id)
+        .outerjoin(thumbnail, thumbnail.id == Drawing.thumbnail_id)
     )

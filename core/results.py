@@ -33,6 +33,7 @@ class Drawn:
     spectrogram: StoredObject
     seconds: float
     duration_seconds: float | None  # None for a picture
+    thumbnail: StoredObject | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _publish_drawings(
     published: dict[int, tuple[str, bool]] = {}
     insert_or_ignore = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     for one in outcomes:
-        stored = [one.face, one.spectrogram]
+        stored = [one.face, one.spectrogram, *([one.thumbnail] if one.thumbnail else [])]
         ids = [new_id("artifact") for _ in stored]
         session.execute(
             insert(Artifact),
@@ -126,6 +127,7 @@ def _publish_drawings(
                 parameters_sha256=chunk.parameters_sha256,
                 face_id=ids[0],
                 spectrogram_id=ids[1],
+                thumbnail_id=ids[2] if one.thumbnail else None,
                 attempt_id=chunk.attempt_id,
                 seconds=one.seconds,
                 created_at=at,

@@ -13,7 +13,7 @@ from core.chunks import ClaimedItem, InferChunk
 from core.config import Settings
 from core.database import Database
 from core.leases import claim_chunk
-from core.objects import face_key, spectrogram_key
+from core.objects import face_key, spectrogram_key, thumbnail_key
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
 from core.store import Store
 from core.workers import register_worker
@@ -85,6 +85,9 @@ class FakeWorker:
             "spectrogram": stripes(item.recording_sha256),
         }
         stored = {kind: self.store.put(keys[kind], pictures[kind], "image/png", kind) for kind in keys}
+        small = io.BytesIO()
+        Image.open(io.BytesIO(pictures["face"])).resize((112, 112)).save(small, "WEBP")
+        key = thumbnail_key(chunk.job_id, chunk.token, item.id)
         return Drawn(
             item_id=item.id,
             recording_sha256=item.recording_sha256,
@@ -92,6 +95,7 @@ class FakeWorker:
             spectrogram=stored["spectrogram"],
             seconds=0.05,
             duration_seconds=3.0,
+            thumbnail=self.store.put(key, small.getvalue(), "image/webp", "thumbnail"),
         )
 
 

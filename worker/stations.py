@@ -16,13 +16,13 @@ import structlog
 
 from core.chunks import ClaimedItem, InferChunk
 from core.errors import NotFound
-from core.objects import face_key, spectrogram_key
+from core.objects import face_key, spectrogram_key, thumbnail_key
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome
 from core.store import Store
 from worker.inputs import Given, read_input
 from worker.ml.audio import Limits
 from worker.ml.errors import AudioError, PictureError
-from worker.ml.pictures import face_metadata, face_png
+from worker.ml.pictures import THUMBNAIL_TYPE, face_metadata, face_png, face_thumbnail
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ def hand_out(
     drawing_seconds: float,
     model: str,
 ) -> Outcome:
-    """Encodes and uploads a face and the picture of what it was drawn from.
+    """Encodes and uploads a face, a small copy of it, and the picture of what it was drawn from.
 
     Args:
         face: uint8 [height, width, 3].
@@ -85,11 +85,15 @@ def hand_out(
         StorageUnavailable: nothing was published; the work may be done again.
     """
     began = time.monotonic()
-    picture = face_png(face, face_metadata(model, item.recording_sha256, heard.given.kind))
+    metadata = face_metadata(model, item.recording_sha256, heard.given.kind)
+    picture, thumbnail = face_png(face, metadata), face_thumbnail(face, metadata)
     spectrogram = heard.given.shown()
     stored_face = store.put(face_key(chunk.job_id, chunk.token, item.id), picture, "image/png", "face")
     stored_spectrogram = store.put(
         spectrogram_key(chunk.job_id, chunk.token, item.id), spectrogram, "image/png", "spectrogram"
+    )
+    stored_thumbnail = store.put(
+        thumbnail_key(chunk.job_id, chunk.token, item.id), thumbnail, THUMBNAIL_TYPE, "thumbnail"
     )
     return Drawn(
         item_id=item.id,
@@ -98,4 +102,5 @@ def hand_out(
         spectrogram=stored_spectrogram,
         seconds=heard.seconds + drawing_seconds + time.monotonic() - began,
         duration_seconds=heard.given.duration_seconds,
+        thumbnail=stored_thumbnail,
     )

@@ -30,6 +30,7 @@ _AUDIO_ENDINGS = {
     "audio/mp4": ".m4a",
 }
 _PICTURE: dict[str | int | HTTPStatus, Any] = {"200": {"content": {"image/png": {}}}}
+_THUMBNAIL: dict[str | int | HTTPStatus, Any] = {"200": {"content": {"image/webp": {}, "image/png": {}}}}
 _AUDIO: dict[str | int | HTTPStatus, Any] = {"200": {"content": {"audio/*": {}}}}
 
 
@@ -45,6 +46,23 @@ def face(path: ItemPath) -> Response:
         sha256=row.face_sha256,
         media_type="image/png",
         file_name=safe_stem(row.name) + ".png",
+    )
+
+
+@api.get("/jobs/<job_id>/items/<int:item_id>/thumbnail.webp", responses=_THUMBNAIL)
+def thumbnail(path: ItemPath) -> Response:
+    """The face, small. Of drawings from before there were thumbnails it is the face itself, as PNG."""
+    row = _row(path)
+    if row.state not in ITEM_WITH_FACE or not row.face_key:
+        raise NotFound("This item has no face.")
+    if not row.thumbnail_key or not row.thumbnail_sha256:
+        return face(path)
+    return object_response(
+        row.thumbnail_key,
+        size=row.thumbnail_bytes or 0,
+        sha256=row.thumbnail_sha256,
+        media_type="image/webp",
+        file_name=safe_stem(row.name) + ".webp",
     )
 
 

@@ -8,7 +8,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from core.dataset_queries import dataset_label
-from core.queries import ItemRow, errors_by_code, eta_seconds, job_input, model_label
+from core.queries import ItemRow, errors_by_code, eta_seconds, job_input, model_label, owner_name
 from core.specs import PROGRAM_KINDS
 from core.states import ITEM_WITH_FACE, JOB_FINAL
 from core.tables import Job
@@ -31,6 +31,9 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
         dataset=dataset_label(session, job),
         input=job_input(session, job),
         priority=job.priority,
+        owner=owner_name(session, job.owner_id),
+        labels=dict(job.labels or {}),
+        rerun_of=job.rerun_of,
         request_counts=RequestCounts(
             total=job.total,
             pending=job.pending,
@@ -74,6 +77,7 @@ def item_view(job_id: str, row: ItemRow, face_name: str | None) -> ItemView:
         finished_at=row.finished_at,
         recording=row.recording_sha256,
         face_url=_item_url("files.face", job_id, row.id) if has_face else None,
+        thumbnail_url=_item_url("files.thumbnail", job_id, row.id) if has_face else None,
         spectrogram_url=_item_url("files.spectrogram", job_id, row.id)
         if has_face and row.spectrogram_key
         else None,

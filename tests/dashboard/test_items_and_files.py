@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from sqlalchemy import update
+
+from core.tables import Drawing
 from tests.dashboard.conftest import SOUND, Place
 from tests.fakes import face_picture
 
@@ -69,6 +72,25 @@ def test_pictures_are_served_with_a_strong_etag_and_kept_privately(place: Place)
     head = ada.ask("HEAD", item["face_url"])
     assert (head.content_length, head.data) == (len(face.data), b"")
     assert ada.get(item["spectrogram_url"]).mimetype == "image/png"
+
+
+def test_a_thumbnail_is_served_and_an_early_drawing_without_one_gives_its_face(place: Place) -> None:
+    ada = place.script()
+    job_id = ada.job(1)
+    place.worker().run()
+    item = ada.get(f"/api/v1/jobs/{job_id}/items").json["data"][0]
+    small = ada.get(item["thumbnail_url"])
+    assert (small.mimetype, small.data[8:12]) == ("image/webp", b"WEBP")
+    assert small.headers["ETag"] == f'"{hashlib.sha256(small.data).hexdigest()}"'
+    assert small.headers["Cache-Control"].startswith("private")
+    again = ada.get(item["thumbnail_url"], headers={"If-None-Match": small.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert place.script("grace").get(item["thumbnail_url"]).status_code == 404
+
+    with place.database.write() as session:
+        session.execute(update(Drawing).values(thumbnail_id=None))
+    face = ada.get(item["thumbnail_url"])
+    assert (face.mimetype, face.data) == ("image/png", face_picture(item["recording"]))
 
 
 def test_a_recording_is_served_in_ranges_so_that_a_player_can_seek(place: Place) -> None:

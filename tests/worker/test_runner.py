@@ -67,6 +67,9 @@ def test_every_recording_becomes_a_face_with_its_checksum_and_its_origin(place: 
         assert said["recording_sha256"] == item.recording_sha256
         assert said["model_version"] == "default@1"
         assert "AI-generated" in said["Description"]
+        assert item.thumbnail_key is not None and item.thumbnail_sha256 is not None
+        small = place.store.get(item.thumbnail_key)
+        assert hashlib.sha256(small).hexdigest() == item.thumbnail_sha256 and len(small) < 8_000
         assert item.spectrogram_key is not None and item.duration_seconds is not None
 
 
@@ -106,7 +109,9 @@ def test_the_same_recording_is_drawn_once_and_cached_afterwards(place: Place) ->
     assert sorted(row.state for row in twice) == [ItemState.CACHED, ItemState.DONE]
     assert [row.state for row in later] == [ItemState.CACHED]
     assert len({row.face_key for row in twice + later}) == 1
-    assert len(list(place.store.keys("jobs/"))) == 2  # one face, one spectrogram; the second upload is gone
+    assert (
+        len(list(place.store.keys("jobs/"))) == 3
+    )  # a face, small and large, and a spectrogram; the second upload is gone
 
 
 def test_a_store_that_fails_for_a_while_costs_nothing_but_time(

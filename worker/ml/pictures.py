@@ -29,6 +29,10 @@ SOURCE_TYPE = "trainedAlgorithmicMedia"
 SOURCE_TYPE_URI = f"http://cv.iptc.org/newscodes/digitalsourcetype/{SOURCE_TYPE}"
 XMP_KEY = "XML:com.adobe.xmp"
 
+THUMBNAIL_SIDE = 112
+THUMBNAIL_TYPE = "image/webp"
+_EXIF_DESCRIPTION, _EXIF_SOFTWARE = 0x010E, 0x0131
+
 SPECTROGRAM_WIDTH, SPECTROGRAM_HEIGHT = 336, 112
 _RATE, _FFT, _LOW_HZ, _HIGH_HZ = 16_000, 512, 60.0, 7_600.0
 _SHADES = 40  # no banding to be seen, and a file a tenth smaller than with 64
@@ -77,6 +81,23 @@ def face_png(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
     info.add_itxt(XMP_KEY, _xmp(metadata))
     # Level 6 is what Pillow does anyway; said here because the bytes depend on it.
     return _encode(Image.fromarray(rgb), info, level=6)
+
+
+def face_thumbnail(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
+    """A small copy of a face as WebP, 112 pixels along its longer side and a few kilobytes, with the same XMP packet.
+
+    Args:
+        rgb: uint8 `[H, W, 3]`.
+        metadata: as for `face_png`.
+    """
+    picture = Image.fromarray(rgb)
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    exif = Image.Exif()
+    exif[_EXIF_DESCRIPTION] = metadata.get("Description", DESCRIPTION)
+    exif[_EXIF_SOFTWARE] = SOFTWARE
+    file = io.BytesIO()
+    picture.save(file, format="WEBP", quality=72, method=4, xmp=_xmp(metadata).encode(), exif=exif)
+    return file.getvalue()
 
 
 def read_metadata(png: bytes) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from core.contact_sheet import MOST_TILES, Tile, contact_sheet, contact_sheet_png
-from worker.ml.pictures import face_metadata, face_png, read_metadata, spectrogram_png
+from worker.ml.pictures import face_metadata, face_png, face_thumbnail, read_metadata, spectrogram_png
 
 FACE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 METADATA = face_metadata("default@1", "ab" * 32)
@@ -28,6 +28,22 @@ def test_standard_tools_find_the_xmp_packet() -> None:
         packet = picture.info["XML:com.adobe.xmp"]
     assert "Iptc4xmpExt:DigitalSourceType" in packet
     assert "trainedAlgorithmicMedia" in packet
+
+
+def test_a_thumbnail_is_a_few_kilobytes_and_says_that_it_was_generated() -> None:
+    slope = np.linspace(0, 255, 224).astype(np.uint8)
+    face = np.stack(
+        [np.tile(slope, (224, 1)), np.tile(slope[:, None], (1, 224)), np.full((224, 224), 90)], axis=2
+    )
+    small = face_thumbnail(face.astype(np.uint8), METADATA)
+    assert len(small) < 5_000
+    with Image.open(io.BytesIO(small)) as picture:
+        assert (picture.format, picture.size) == ("WEBP", (112, 112))
+        assert b"trainedAlgorithmicMedia" in picture.info["xmp"]
+        assert str(picture.getexif()[0x010E]).startswith("AI-generated")
+        seen = np.asarray(picture.convert("RGB"), dtype=np.int16)
+    assert np.abs(seen[::20, ::20] - face[1::40, 1::40].astype(np.int16)[: len(seen[::20])]).mean() < 6
+    assert small == face_thumbnail(face.astype(np.uint8), dict(METADATA))
 
 
 def test_pixels_survive_and_the_same_face_gives_the_same_bytes() -> None:
