@@ -7,7 +7,7 @@ import secrets
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.database import now
@@ -54,7 +54,15 @@ def ensure_admin(session: Session) -> User:
 
 
 def count_users_who_can_sign_in(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(User).where(User.password_hash.is_not(None))) or 0
+    """How many have a password and are not disabled."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(User)
+            .where(User.password_hash.is_not(None), User.disabled_at.is_(None))
+        )
+        or 0
+    )
 
 
 def create_sign_in_link(session: Session, user: User, public_url: str) -> str:
@@ -75,7 +83,7 @@ def redeem_sign_in_link(session: Session, plain: str) -> User:
     used = session.execute(
         update(Secret)
         .where(
-            Secret.hash == _hash(plain),
+            Secret.hash == secret_hash(plain),
             Secret.kind == "link",
             Secret.used_at.is_(None),
             Secret.revoked_at.is_(None),
@@ -115,9 +123,10 @@ def user_of_token(session: Session, plain: str) -> User | None:
         select(User)
         .join(Secret, Secret.user_id == User.id)
         .where(
-            Secret.hash == _hash(plain),
+            Secret.hash == secret_hash(plain),
             Secret.kind == "token",
             Secret.revoked_at.is_(None),
+            or_(Secret.expires_at.is_(None), Secret.expires_at > now(session)),
             User.disabled_at.is_(None),
         )
     )
@@ -125,13 +134,19 @@ def user_of_token(session: Session, plain: str) -> User | None:
 
 def _keep(session: Session, plain: str, *, kind: str, user: User, name: str) -> Secret:
     secret = Secret(
-        id=new_id("secret"), kind=kind, hash=_hash(plain), user_id=user.id, name=name, created_at=now(session)
+        id=new_id("secret"),
+        kind=kind,
+        hash=secret_hash(plain),
+        user_id=user.id,
+        name=name,
+        created_at=now(session),
     )
     session.add(secret)
     session.flush()
     return secret
 
 
-def _hash(plain: str) -> str:
+def secret_hash(plain: str) -> str:
+    """What is kept of a link or token."""
     # 256 random bits cannot be guessed, so a plain hash is enough and keeps the lookup one indexed read.
     return hashlib.sha256(plain.encode()).hexdigest()

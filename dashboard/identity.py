@@ -6,12 +6,17 @@ forgetting something. A request with an `Authorization` header is judged by it a
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
+
 from flask import g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import Unauthorized
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import Forbidden, Unauthorized
 
-from core.accounts import user_of_token
+from core.database import now
 from core.tables import User
+from core.tokens import holder_of_token, note_use, scope_level
 from dashboard.services import services
 
 _OPEN = frozenset(
@@ -20,18 +25,27 @@ _OPEN = frozenset(
         "health.healthz",
         "openapi.openapi_json",
         "sign_in.ask",
+        "sign_in.by_password",
         "sign_in.confirm",
         "sign_in.redeem",
         "sign_in.sign_out",
     }
 )
 _USER = "user_id"
+_AT = "signed_in_at"
+_BY = "signed_in_by"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_NO_CEILING = scope_level(None)
 
 
 def require_identity() -> ResponseReturnValue | None:
     """Runs before every request; refuses, or sends to the sign-in page, whoever is nobody."""
-    g.user = _from_header() if "Authorization" in request.headers else _from_cookie()
+    g.ceiling = _NO_CEILING
     g.by_token = "Authorization" in request.headers
+    g.user = _from_header() if g.by_token else _from_cookie()
+    if g.user is not None and g.ceiling == 0 and request.method not in _READING:
+        # Here and not in each route, so that none can be left open to a token that only reads.
+        raise Forbidden("This token may only read. Make one with the scope submit for this.")
     if g.user is not None or request.endpoint in _OPEN:
         return None
     if request.endpoint is None and not request.path.startswith("/api/"):
@@ -41,11 +55,32 @@ def require_identity() -> ResponseReturnValue | None:
     return redirect(url_for("sign_in.ask"), 303)
 
 
-def sign_in(user: User) -> None:
-    """Starts a fresh session, so that nothing prepared before signing in is carried over."""
+def sign_in(user: User, by: str, at: datetime | None = None) -> None:
+    """Starts a fresh session, so that nothing prepared before signing in is carried over.
+
+    Args:
+        by: `link`, `password` or `provider`.
+        at: when, by the ledger's clock; now, unless given.
+    """
+    if at is None:
+        with services().database.read() as database:
+            at = now(database)
     session.clear()
     session.permanent = True
     session[_USER] = user.id
+    session[_AT] = at.isoformat()
+    session[_BY] = by
+
+
+def came_by_link() -> bool:
+    """Whether this session began with a one-time link, which is as good a proof as the password."""
+    return not g.by_token and session.get(_BY) == "link"
+
+
+def ceiling() -> int:
+    """How far this request reaches, whoever asks: 3 (admin), or less by a token of a narrower scope."""
+    reach: int = g.get("ceiling", _NO_CEILING)
+    return reach
 
 
 def sign_out() -> None:
@@ -69,8 +104,16 @@ def _from_header() -> User | None:
     scheme, _, token = request.headers["Authorization"].partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return None
-    with services().database.read() as database:
-        return user_of_token(database, token.strip())
+    database = services().database
+    with database.read() as reading:
+        holder = holder_of_token(reading, token.strip())
+        if holder is None:
+            return None
+        at = now(reading)
+    with suppress(DBAPIError):  # a ledger that cannot be written just now can still be read
+        note_use(database, holder.token, at)
+    g.ceiling = scope_level(holder.token.scopes)
+    return holder.user
 
 
 def _from_cookie() -> User | None:
@@ -78,4 +121,14 @@ def _from_cookie() -> User | None:
         return None
     with services().database.read() as database:
         user = database.get(User, user_id)
-    return user if user is not None and user.disabled_at is None else None
+    return user if user is not None and user.disabled_at is None and _is_current(user) else None
+
+
+def _is_current(user: User) -> bool:
+    """Whether the session is younger than the user's last change of password."""
+    if user.sessions_from is None:
+        return True
+    try:
+        return datetime.fromisoformat(session[_AT]) >= user.sessions_from
+    except (KeyError, TypeError, ValueError):
+        return False  # begun before sessions knew when

@@ -1,61 +1,105 @@
-"""What each role may do, in one place. What somebody may not even see is decided by `core/queries.py`."""
+"""What each role may do, in one place. What somebody may not even see is decided by `core/queries.py`.
+
+A token may have a narrower scope than its user's role; the lower of the two counts, and it counts here, for all.
+"""
 
 from __future__ import annotations
 
 from core.accounts import Role
 from core.errors import NotAllowed
 from core.tables import Job, User
+from core.tokens import role_level
+from dashboard.identity import ceiling
 
-_OPERATORS = frozenset({Role.OPERATOR.value, Role.ADMIN.value})
+_SUBMITTER, _OPERATOR, _ADMIN = (
+    role_level(role.value) for role in (Role.SUBMITTER, Role.OPERATOR, Role.ADMIN)
+)
+
+
+def reach(user: User) -> int:
+    """How far a user reaches in this request: 0 (viewer, read) to 3 (admin)."""
+    return min(role_level(user.role), ceiling())
 
 
 def may_submit(user: User) -> bool:
-    return user.role != Role.VIEWER.value
+    return reach(user) >= _SUBMITTER
 
 
 def may_change(user: User, job: Job) -> bool:
     """Submitters change what is theirs, operators and admins everything, viewers nothing."""
-    return user.role in _OPERATORS or (user.role == Role.SUBMITTER.value and job.owner_id == user.id)
+    return reach(user) >= _OPERATOR or (may_submit(user) and job.owner_id == user.id)
+
+
+def may_operate(user: User) -> bool:
+    return reach(user) >= _OPERATOR
+
+
+def may_administer(user: User) -> bool:
+    return reach(user) >= _ADMIN
 
 
 def require_submitter(user: User) -> None:
     if not may_submit(user):
-        raise NotAllowed("Your role is viewer: you may look at everything here and change nothing.")
+        raise _refusal(
+            user, _SUBMITTER, "Your role is viewer: you may look at everything here and change nothing."
+        )
 
 
 def require_change(user: User, job: Job) -> None:
     if not may_change(user, job):
-        raise NotAllowed("You may look at this job, but not change it.")
+        raise _refusal(user, _OPERATOR, "You may look at this job, but not change it.")
 
 
 def require_priority(user: User, priority: int) -> None:
-    if priority > 0 and user.role not in _OPERATORS:
-        raise NotAllowed("Only operators put a job before those of others: leave the priority at 0 or below.")
+    if priority > 0 and not may_operate(user):
+        raise _refusal(
+            user,
+            _OPERATOR,
+            "Only operators put a job before those of others: leave the priority at 0 or below.",
+        )
 
 
 def may_change_models(user: User) -> bool:
-    return user.role in _OPERATORS
+    return may_operate(user)
 
 
 def require_operator(user: User) -> None:
-    if not may_change_models(user):
-        raise NotAllowed("Only operators and admins change which models there are.")
+    if not may_operate(user):
+        raise _refusal(user, _OPERATOR, "Only operators and admins change which models there are.")
 
 
 def require_trainer(user: User) -> None:
-    if not may_change_models(user):
-        raise NotAllowed("Only operators and admins train, evaluate and analyse models.")
+    if not may_operate(user):
+        raise _refusal(user, _OPERATOR, "Only operators and admins train, evaluate and analyse models.")
 
 
 def require_audit(user: User) -> None:
-    if user.role not in _OPERATORS:
-        raise NotAllowed("Only operators and admins look at who changed what.")
+    if not may_operate(user):
+        raise _refusal(user, _OPERATOR, "Only operators and admins look at who changed what.")
 
 
 def may_schedule(user: User) -> bool:
-    return user.role in _OPERATORS
+    return may_operate(user)
 
 
 def require_scheduler(user: User) -> None:
-    if not may_schedule(user):
-        raise NotAllowed("Only operators and admins say what is retrained, and when.")
+    if not may_operate(user):
+        raise _refusal(user, _OPERATOR, "Only operators and admins say what is retrained, and when.")
+
+
+def require_operations(user: User) -> None:
+    """For looking at and steering workers, queues, storage and health."""
+    if not may_operate(user):
+        raise _refusal(user, _OPERATOR, "Only operators and admins look after workers, queues and storage.")
+
+
+def require_admin(user: User) -> None:
+    """For users, other people's tokens, retention and settings."""
+    if not may_administer(user):
+        raise _refusal(user, _ADMIN, "Only admins do this.")
+
+
+def _refusal(user: User, needed: int, why: str) -> NotAllowed:
+    if role_level(user.role) >= needed > ceiling():
+        return NotAllowed("Your role would allow this, but the scope of this token does not.")
+    return NotAllowed(why)

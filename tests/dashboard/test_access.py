@@ -16,6 +16,7 @@ OPEN = {
     "health.healthz",
     "openapi.openapi_json",
     "sign_in.ask",
+    "sign_in.by_password",
     "sign_in.confirm",
     "sign_in.redeem",
     "sign_in.sign_out",
@@ -48,7 +49,7 @@ def routes(place: Place, job_id: str, item_id: int, sha256: str) -> list[Route]:
         words = re.findall(r"any\(([^)]*)\):action", rule.rule)
         actions = [word.strip() for word in words[0].split(",")] if words else [None]
         for action in actions:
-            given = {name: values[name] for name in rule.arguments if name != "action"}
+            given = {name: values.get(name, "nothing") for name in rule.arguments if name != "action"}
             _, path = rule.build({**given, **({"action": action} if action else {})}) or ("", "")
             found += [Route(rule.endpoint, method, path) for method in (rule.methods or set()) - {"OPTIONS"}]
     assert len(found) > 30

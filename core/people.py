@@ -1,0 +1,127 @@
+"""What admins do with users: roles, disabling, and links. There is always an admin left who can put it right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.accounts import Role, create_sign_in_link, create_user
+from core.audit import record
+from core.database import now
+from core.errors import Conflict, NotFound
+from core.tables import User
+
+
+def list_people(session: Session, *, limit: int = 100, after: str | None = None) -> Sequence[User]:
+    """By name; the name of the last one of a page is the cursor (`after`) of the next."""
+    query = select(User).order_by(User.name).limit(limit)
+    if after is not None:
+        query = query.where(User.name > after)
+    return session.scalars(query).all()
+
+
+def find_person(session: Session, user_id: str) -> User:
+    """Raises:
+    NotFound: there is no such user.
+    """
+    user = session.get(User, user_id)
+    if user is None:
+        raise NotFound(f"There is no user {user_id!r}.")
+    return user
+
+
+def add_person(session: Session, admin: User, name: str, role: Role, public_url: str) -> tuple[User, str]:
+    """A new user, and the link by which they come in, once, within the hour."""
+    user = create_user(session, name.strip(), role)
+    link = create_sign_in_link(session, user, public_url)
+    record(
+        session,
+        actor=admin.id,
+        action="user.create",
+        subject=user.id,
+        details={"name": user.name, "role": role.value},
+    )
+    return user, link
+
+
+def link_for(session: Session, admin: User, user_id: str, public_url: str) -> str:
+    """A new sign-in link for somebody.
+
+    Raises:
+        Conflict: they are disabled.
+    """
+    user = find_person(session, user_id)
+    if user.disabled_at is not None:
+        raise Conflict(f"{user.name} is disabled. Enable them first.")
+    record(session, actor=admin.id, action="user.link", subject=user.id, details={"name": user.name})
+    return create_sign_in_link(session, user, public_url)
+
+
+def change_role(session: Session, admin: User, user_id: str, role: Role) -> User:
+    """Raises:
+    Conflict: nobody would be admin any more.
+    """
+    user = _locked(session, user_id)
+    if user.role == role.value:
+        return user
+    if user.role == Role.ADMIN.value:
+        _keep_an_admin(session, user)
+    record(
+        session,
+        actor=admin.id,
+        action="user.role",
+        subject=user.id,
+        details={"name": user.name, "before": user.role, "after": role.value},
+    )
+    user.role = role.value
+    session.flush()
+    return user
+
+
+def set_disabled(session: Session, admin: User, user_id: str, disabled: bool) -> User:
+    """Shuts somebody out at once, sessions and tokens alike, or lets them in again (by a new session).
+
+    Raises:
+        Conflict: nobody would be admin any more.
+    """
+    user = _locked(session, user_id)
+    if (user.disabled_at is not None) == disabled:
+        return user
+    if disabled and user.role == Role.ADMIN.value:
+        _keep_an_admin(session, user)
+    at = now(session)
+    user.disabled_at = at if disabled else None
+    # A cookie from before must not come back to life with its user.
+    user.sessions_from = at
+    user.failed_sign_ins, user.locked_until = 0, None
+    record(
+        session,
+        actor=admin.id,
+        action="user.disable" if disabled else "user.enable",
+        subject=user.id,
+        details={"name": user.name},
+    )
+    session.flush()
+    return user
+
+
+def _locked(session: Session, user_id: str) -> User:
+    """The user, with all admins locked: two of them must not remove each other at the same moment."""
+    session.execute(
+        select(User.id).where(User.role == Role.ADMIN.value).order_by(User.id).with_for_update()
+    ).all()
+    user = find_person(session, user_id)
+    session.refresh(user)
+    return user
+
+
+def _keep_an_admin(session: Session, leaving: User) -> None:
+    others = session.scalar(
+        select(func.count())
+        .select_from(User)
+        .where(User.role == Role.ADMIN.value, User.disabled_at.is_(None), User.id != leaving.id)
+    )
+    if not others:
+        raise Conflict(f"{leaving.name} is the last admin. Make somebody else an admin first.")
