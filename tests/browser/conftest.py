@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from core.bootstrap import migrate
 from core.config import to_environment
 from core.stack import ports
 from tests.conftest import REPOSITORY, settings_for
 from tests.dashboard.conftest import Place, make_place
+from tests.ledgers import make_ledger
 from tests.servers import ObjectStore
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -83,7 +83,7 @@ def live_place(sqlite_database_url: str, object_store: ObjectStore) -> Iterator[
     settings = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store).model_copy(
         update={"public_url": f"http://127.0.0.1:{port}"}
     )
-    migrate(settings.database_url)
+    make_ledger(settings.database_url)
     place = make_place(settings)
     server = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", "python:dashboard.gunicorn_config", "dashboard.wsgi:app"],

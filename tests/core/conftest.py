@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from core.bootstrap import migrate
 from core.config import Settings
 from core.database import Database
 from core.store import Store
 from tests.core.registry_place import Registry
 from tests.factories import Ledger
+from tests.ledgers import make_ledger
 
 
 @pytest.fixture
 def ledger(database_url: str) -> Iterator[Ledger]:
-    migrate(database_url)
+    make_ledger(database_url)
     database = Database(database_url)
     yield Ledger(database)
     database.dispose()

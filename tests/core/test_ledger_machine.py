@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import func, select, update
 
-from core.bootstrap import migrate
 from core.chunks import InferChunk
 from core.database import Database
 from core.errors import Conflict, LeaseLost
@@ -19,6 +18,7 @@ from core.leases import reap, release
 from core.states import ITEM_FINAL, ITEM_MOVES, JOB_FINAL, JOB_MOVES, ItemState, JobState
 from core.tables import Attempt, Drawing, Transition
 from tests.factories import Ledger, could_not, drawn
+from tests.ledgers import make_ledger
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -26,7 +26,7 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         url = f"sqlite:///{Path(self.folder.name) / 'ledger.sqlite3'}"
-        migrate(url)
+        make_ledger(url)
         self.ledger = Ledger(Database(url))
         self.worker = self.ledger.worker()
         self.jobs: list[str] = []

@@ -13,7 +13,6 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.test import TestResponse
 
 from core.accounts import Role, create_sign_in_link, create_user, issue_token
-from core.bootstrap import migrate
 from core.config import Settings
 from core.database import Database, now
 from core.store import Store
@@ -22,6 +21,7 @@ from dashboard.app import create_app
 from dashboard.services import services
 from tests.conftest import settings_for
 from tests.fakes import FakeWorker
+from tests.ledgers import make_ledger
 from tests.servers import ObjectStore
 
 SOUND = b"fLaC" + bytes(range(256)) * 8
@@ -155,7 +155,7 @@ def make_place(settings: Settings) -> Place:
 @pytest.fixture
 def place(settings: Settings) -> Iterator[Place]:
     """Runs once on each kind of database."""
-    migrate(settings.database_url)
+    make_ledger(settings.database_url)
     made = make_place(settings)
     yield made
     made.database.dispose()
@@ -165,7 +165,7 @@ def place(settings: Settings) -> Iterator[Place]:
 def sqlite_place(sqlite_database_url: str, object_store: ObjectStore) -> Iterator[Place]:
     """For what does not depend on the database."""
     settings = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store)
-    migrate(settings.database_url)
+    make_ledger(settings.database_url)
     made = make_place(settings)
     yield made
     made.database.dispose()

@@ -12,6 +12,7 @@ from core.recordings import take_in
 from core.specs import InferSpec, NewItem
 from core.store import Store
 from tests.factories import Ledger
+from tests.ledgers import make_ledger
 
 
 class Place:
@@ -19,6 +20,7 @@ class Place:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        make_ledger(settings.database_url)
         prepare(settings)
         self.database = Database(settings.database_url)
         self.store = Store(settings)

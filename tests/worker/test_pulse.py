@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from core.bootstrap import migrate
 from core.config import Settings
 from core.database import Database, now
 from core.jobs import cancel_job
@@ -17,12 +16,13 @@ from core.leases import reap
 from core.tables import Attempt, Worker
 from core.workers import drain_processes
 from tests.factories import Ledger
+from tests.ledgers import make_ledger
 from worker.pulse import Pulse
 
 
 @pytest.fixture
 def ledger(settings: Settings) -> Iterator[Ledger]:
-    migrate(settings.database_url)
+    make_ledger(settings.database_url)
     database = Database(settings.database_url)
     yield Ledger(database)
     database.dispose()
