@@ -25,6 +25,9 @@ class Settings(BaseModel):
     database_url: str = Field(description="SQLAlchemy address of the ledger: SQLite or PostgreSQL.")
     broker_url: SecretStr = Field(description="Redis-protocol address of the doorbell, with its password.")
     s3_endpoint_url: str | None = Field(None, description="S3 endpoint; empty means Amazon's own.")
+    s3_public_url: str | None = Field(
+        None, description="S3 endpoint as browsers reach it; empty where they cannot."
+    )
     s3_bucket: str = Field("voicesketch", description="Bucket that holds recordings and pictures.")
     s3_region: str = Field("us-east-1", description="Region named in S3 signatures.")
     s3_access_key: SecretStr | None = Field(None, description="S3 access key; empty uses boto3's own search.")

@@ -65,33 +65,38 @@ def contact_sheet(tiles: Sequence[Tile], title: str) -> Image.Image:
         title: shown above, without the notice, which is always added.
     """
     shown = tiles[:MOST_TILES]
+    # Where no tile has one, no room is kept for spectrograms.
+    strip = SPECTROGRAM_HEIGHT if not shown or any(tile.spectrogram for tile in shown) else 0
+    card_height = CARD_HEIGHT - SPECTROGRAM_HEIGHT + strip
     rows = max(1, -(-len(shown) // MOST_COLUMNS))
     columns = max(3, -(-len(shown) // rows))  # rows of about the same length
     width = 2 * MARGIN + columns * CARD_WIDTH + (columns - 1) * GAP
-    height = HEADER + MARGIN + rows * (CARD_HEIGHT + GAP) - GAP + FOOTER + MARGIN // 2
+    height = HEADER + MARGIN + rows * (card_height + GAP) - GAP + FOOTER + MARGIN // 2
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, 26), _fit(draw, title, 24, width - 2 * MARGIN), INK, font=_font(24))
     draw.text((MARGIN, 60), _fit(draw, NOTICE, 14, width - 2 * MARGIN), SOFT_INK, font=_font(14))
     for number, tile in enumerate(shown):
         row, column = divmod(number, columns)
-        corner = (MARGIN + column * (CARD_WIDTH + GAP), HEADER + MARGIN // 2 + row * (CARD_HEIGHT + GAP))
-        _draw_tile(sheet, draw, tile, corner)
+        corner = (MARGIN + column * (CARD_WIDTH + GAP), HEADER + MARGIN // 2 + row * (card_height + GAP))
+        _draw_tile(sheet, draw, tile, corner, strip)
     if len(tiles) > len(shown):
         more = f"The first {len(shown):,} of {len(tiles):,}. All of them are listed in results.csv."
         draw.text((MARGIN, height - FOOTER - 4), more, SOFT_INK, font=_font(13))
     return sheet
 
 
-def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int]) -> None:
+def _draw_tile(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int], strip: int
+) -> None:
     left, top = corner
-    right, bottom = left + CARD_WIDTH, top + CARD_HEIGHT
-    spectrogram = _open(tile.spectrogram, (CARD_WIDTH, SPECTROGRAM_HEIGHT))
-    if spectrogram is None:
+    right, bottom = left + CARD_WIDTH, top + CARD_HEIGHT - SPECTROGRAM_HEIGHT + strip
+    spectrogram = _open(tile.spectrogram, (CARD_WIDTH, SPECTROGRAM_HEIGHT)) if strip else None
+    if strip and spectrogram is None:
         draw.rectangle((left, top, right - 1, top + SPECTROGRAM_HEIGHT - 1), fill=EMPTY)
-    else:
+    elif spectrogram is not None:
         sheet.paste(spectrogram, corner)
-    face_top = top + SPECTROGRAM_HEIGHT
+    face_top = top + strip
     face = _open(tile.face, (FACE, FACE))
     if face is not None:
         draw.rectangle((left, face_top, right - 1, bottom - 1), fill=CARD)

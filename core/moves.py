@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, literal, select, updat
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
+from core.job_notes import enter_job_note
 from core.specs import PROGRAM_KINDS
 from core.states import ITEM_FINAL, ITEM_MOVES, JOB_FINAL, JOB_MOVES, ItemState, JobState
 from core.tables import Item, Job, Transition
@@ -66,6 +67,8 @@ def move_job(
             job_id=job.id, old=old.value, new=new.value, actor=actor, reason=reason, at=at, token=job.token
         )
     )
+    if new in JOB_FINAL:
+        enter_job_note(session, job, at=at)
     session.flush()
 
 

@@ -13,10 +13,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.config import Settings
-from core.errors import NotFound, StorageUnavailable
+from core.errors import Conflict, NotFound, StorageUnavailable
 from core.objects import StoredObject
 
-_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
+_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket", "NoSuchUpload"}
 READ_AT_ONCE = 256 * 1024
 
 
@@ -30,14 +30,22 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self.bucket = settings.s3_bucket
+        self._client = self._make_client(settings, settings.s3_endpoint_url)
+        # Signs only: a signature holds for the name that the store is called by.
+        self._public: Any = (
+            self._make_client(settings, settings.s3_public_url) if settings.s3_public_url else None
+        )
+
+    def _make_client(self, settings: Settings, endpoint_url: str | None) -> Any:
         access, secret = settings.s3_access_key, settings.s3_secret_key
-        self._client: Any = boto3.session.Session().client(
+        return boto3.session.Session().client(
             "s3",
-            endpoint_url=settings.s3_endpoint_url,
+            endpoint_url=endpoint_url,
             region_name=settings.s3_region,
             aws_access_key_id=access.get_secret_value() if access else None,
             aws_secret_access_key=secret.get_secret_value() if secret else None,
             config=Config(
+                signature_version="s3v4",
                 connect_timeout=5,
                 read_timeout=60,
                 retries={"max_attempts": 4, "mode": "standard"},
@@ -68,6 +76,46 @@ class Store:
         with _translated(key):
             self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": media_type})
 
+    def begin_parts(self, key: str, media_type: str = "application/octet-stream") -> str:
+        """Begins an object that is sent in parts; answers the id that its parts are sent with."""
+        with _translated(key):
+            begun = self._client.create_multipart_upload(Bucket=self.bucket, Key=key, ContentType=media_type)
+            return str(begun["UploadId"])
+
+    def put_part(self, key: str, parts_id: str, number: int, data: bytes) -> None:
+        with _translated(key):
+            self._client.upload_part(
+                Bucket=self.bucket, Key=key, UploadId=parts_id, PartNumber=number, Body=data
+            )
+
+    def parts(self, key: str, parts_id: str) -> list[tuple[int, int, str]]:
+        """The parts that are there: number, bytes, and the tag the store gave it."""
+        with _translated(key):
+            pages = self._client.get_paginator("list_parts").paginate(
+                Bucket=self.bucket, Key=key, UploadId=parts_id
+            )
+            return [
+                (int(part["PartNumber"]), int(part["Size"]), str(part["ETag"]))
+                for page in pages
+                for part in page.get("Parts", [])
+            ]
+
+    def join_parts(self, key: str, parts_id: str) -> None:
+        """Makes one object of all parts that are there."""
+        parts = [{"PartNumber": number, "ETag": tag} for number, _, tag in self.parts(key, parts_id)]
+        with _translated(key):
+            self._client.complete_multipart_upload(
+                Bucket=self.bucket, Key=key, UploadId=parts_id, MultipartUpload={"Parts": parts}
+            )
+
+    def drop_parts(self, key: str, parts_id: str) -> None:
+        """Throws parts away; those that are gone already are no matter."""
+        try:
+            with _translated(key):
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=parts_id)
+        except NotFound:
+            return
+
     def get(self, key: str) -> bytes:
         with _translated(key):
             data: bytes = self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -84,6 +132,19 @@ class Store:
                 yield from body.iter_chunks(READ_AT_ONCE)
 
         return pieces()
+
+    def link(self, key: str, *, seconds: int, disposition: str) -> str:
+        """An address at which anybody gets the object for so long, as browsers reach the store.
+
+        Raises:
+            Conflict: the settings do not say how browsers reach it.
+        """
+        if self._public is None:
+            raise Conflict("The store cannot be reached from outside: VOICESKETCH_S3_PUBLIC_URL is not set.")
+        with _translated(key):
+            asked = {"Bucket": self.bucket, "Key": key, "ResponseContentDisposition": disposition}
+            url: str = self._public.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds)
+            return url
 
     def size(self, key: str) -> int:
         with _translated(key):

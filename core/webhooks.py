@@ -1,4 +1,4 @@
-"""Notes about runs that have ended: written in the transaction of the end, delivered later, for a day at most.
+"""Notes about runs and jobs that have ended: written in the transaction of the end, delivered later, for a day at most.
 
 Whoever may be asked to deliver takes a note for a while first, so that two tickers do not send it at the same time; one
 that was killed in between sends it again. A receiver knows the second copy by its id.
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.database import Database, now
 from core.identifiers import new_id
-from core.schedule_tables import Schedule, ScheduleRun, WebhookDelivery
+from core.schedule_tables import JobWebhook, Schedule, ScheduleRun, WebhookDelivery
 from core.webhook_sending import Answer, send
 
 Clock = Callable[[Session], datetime]
@@ -64,6 +64,18 @@ def enter_note(
         )
     )
     session.flush()
+
+
+def notes_of_job(session: Session, job_id: str) -> tuple[str | None, list[WebhookDelivery]]:
+    """Where the end of a job is told, if anywhere, and the newest notes about it."""
+    webhook = session.get(JobWebhook, job_id)
+    notes = session.scalars(
+        select(WebhookDelivery)
+        .where(WebhookDelivery.job_id == job_id)
+        .order_by(WebhookDelivery.id.desc())
+        .limit(_AT_ONCE)
+    )
+    return webhook.url if webhook else None, list(notes)
 
 
 def deliver(database: Database, *, private: bool, clock: Clock = now) -> int:
@@ -118,13 +130,14 @@ def _take(database: Database, delivery_id: str, clock: Clock) -> tuple[WebhookDe
         ).first()
         if taken is None:
             return None
-        note, secret = session.execute(
-            select(WebhookDelivery, Schedule.webhook_secret)
-            .join(ScheduleRun, ScheduleRun.id == WebhookDelivery.run_id)
-            .join(Schedule, Schedule.id == ScheduleRun.schedule_id)
+        note, of_schedule, of_job = session.execute(
+            select(WebhookDelivery, Schedule.webhook_secret, JobWebhook.secret)
+            .outerjoin(ScheduleRun, ScheduleRun.id == WebhookDelivery.run_id)
+            .outerjoin(Schedule, Schedule.id == ScheduleRun.schedule_id)
+            .outerjoin(JobWebhook, JobWebhook.job_id == WebhookDelivery.job_id)
             .where(WebhookDelivery.id == delivery_id)
         ).one()
-        return note, secret or "", at
+        return note, of_job or of_schedule or "", at
 
 
 def _record(database: Database, note: WebhookDelivery, answer: Answer, clock: Clock) -> None:

@@ -19,15 +19,19 @@ from dashboard.api import (
     collections,
     curves,
     datasets,
+    downloads,
     events,
     files,
     items,
     job_files,
     jobs,
     logs,
+    marks,
     model_details,
     models,
+    news,
     openapi,
+    operating,
     recordings,
     results,
     schedules,
@@ -37,6 +41,7 @@ from dashboard.pages import datasets as dataset_pages
 from dashboard.pages import evaluations as evaluation_pages
 from dashboard.pages import job_list, job_page, new_job, sign_in
 from dashboard.pages import models as model_pages
+from dashboard.pages import operating as operating_pages
 from dashboard.pages import schedules as schedule_pages
 from dashboard.pages import training as training_pages
 from dashboard.rendering import register_rendering
@@ -85,10 +90,13 @@ def create_app(settings: Settings) -> OpenAPI:
 
     for api in (recordings, jobs, items, files, results, events, models, datasets, account):
         app.register_api(api.api)
+    app.register_api(news.api)
+    app.register_api(marks.api)
     for api in (aliases, model_details):
         app.register_api(api.api)
     for api in (trainings, curves, logs, job_files):
         app.register_api(api.api)
+    app.register_api(downloads.api)
     for api in (collections, schedules):
         app.register_api(api.api)
     app.register_blueprint(model_pages.bp)
@@ -97,4 +105,6 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_blueprint(schedule_pages.bp)
     for bp in (training_pages.bp, evaluation_pages.bp):
         app.register_blueprint(bp)
+    app.register_api(operating.api)
+    app.register_blueprint(operating_pages.bp)
     return app

@@ -1,0 +1,139 @@
+"""Sheets, links, and notes about a job's end."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from core.schedule_tables import JobWebhook, WebhookDelivery
+from core.sheet_pdf import pdf_pieces
+from core.webhook_sending import verify
+from core.webhooks import deliver
+from dashboard.api import downloads
+from dashboard.app import create_app
+from tests.core.small_service import Answer, Asked, small_service
+from tests.dashboard.conftest import Place, Script
+from tests.fakes import face_picture
+
+
+def first_item(ada: Script, job_id: str) -> str:
+    item = ada.get(f"/api/v1/jobs/{job_id}/items").json["data"][0]
+    return f"/api/v1/jobs/{job_id}/items/{item['id']}"
+
+
+def test_a_sheet_shows_a_page_of_faces_and_says_that_they_are_generated(
+    sqlite_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "FACES_OF_A_PAGE", 4)
+    ada = sqlite_place.script()
+    job_id = ada.job(7)
+    path = f"/api/v1/jobs/{job_id}/contact-sheet"
+    assert ada.get(f"{path}.png").status_code == 404
+    sqlite_place.worker(refuse=lambda item: ("no_speech", "Silence.") if "6" in item.name else None).run()
+    sheets = [ada.get(f"{path}.png?page={page}") for page in (1, 2, 3)]
+    assert [sheet.status_code for sheet in sheets] == [200, 200, 404]
+    first, second = (Image.open(io.BytesIO(sheet.data)) for sheet in sheets[:2])
+    assert "AI-generated" in first.text["Description"]  # type: ignore[attr-defined]
+    assert first.tobytes() != second.tobytes()
+    whole = ada.get(f"{path}.pdf")
+    assert whole.mimetype == "application/pdf"
+    assert b"/Count 2 " in whole.data
+    assert ada.get(f"{path}.pdf?page=2").data.count(b"/Type /Page ") == 1
+    assert ada.get(f"{path}.png?state=failed").status_code == 404
+    assert sqlite_place.script("bob").get(f"{path}.pdf").status_code == 404
+
+
+def test_every_object_of_a_sheet_is_where_its_table_says() -> None:
+    face = face_picture("ab" * 32)
+    tile = downloads.Tile("an (odd) name >>", face, None, None)
+    made = b"".join(pdf_pieces((([tile] * 5, f"page {n}") for n in range(3)), "x) >> /Evil (ä"))
+    start = int(made.split(b"startxref\n")[1].split()[0])
+    assert made[start:].startswith(b"xref\n")
+    offsets = [int(entry) for entry in re.findall(rb"(\d{10}) 00000 n", made[start:])]
+    assert len(offsets) == 3 + 3 * 3
+    for number, offset in enumerate(offsets, 1):
+        assert made[offset:].startswith(f"{number} 0 obj\n".encode())
+    assert b"/Evil" not in made
+    pictures = re.findall(rb"/Length (\d+) >>\nstream\n(?=\xff\xd8)", made)
+    at = made.index(b"stream\n\xff\xd8") + 7
+    with Image.open(io.BytesIO(made[at : at + int(pictures[0])])) as picture:
+        picture.load()
+
+
+def test_a_link_gives_the_face_to_whoever_has_it_and_to_nobody_without_its_signature(
+    sqlite_place: Place,
+) -> None:
+    ada = sqlite_place.script()
+    job_id = ada.job(1)
+    item = first_item(ada, job_id)
+    assert ada.post(f"{item}/link").status_code == 404  # no face yet
+    sqlite_place.worker().run()
+    refused = ada.post(f"{item}/link")
+    assert (refused.status_code, refused.json["code"]) == (409, "conflict")
+    assert "VOICESKETCH_S3_PUBLIC_URL" in refused.json["detail"]
+    public = sqlite_place.settings.model_copy(update={"s3_public_url": sqlite_place.settings.s3_endpoint_url})
+    outside = Script(create_app(public), ada.token)
+    made = outside.post(f"{item}/link").json
+    assert re.search(r"Expires=900\b", made["url"])
+    with urllib.request.urlopen(made["url"]) as answer:
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="voice 0.png"'
+        assert Image.open(io.BytesIO(answer.read())).size == (224, 224)
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(made["url"].split("?")[0])
+    assert error.value.code == 403
+    error.value.close()
+    bob = Script(outside.app, sqlite_place.script("bob").token)
+    assert bob.post(f"{item}/link").status_code == 404
+
+
+def test_the_end_of_a_job_is_told_signed_and_each_end_once(place: Place) -> None:
+    ada = place.script()
+    job_id = ada.job(2)
+    told: list[Asked] = []
+
+    def answer(asked: Asked) -> Answer:
+        told.append(asked)
+        return Answer(500 if len(told) == 1 else 200)
+
+    with small_service(answer) as receiver:
+        with place.database.write() as session:
+            session.add(JobWebhook(job_id=job_id, url=f"{receiver.url}/done", secret="vswh_test"))
+        place.worker(refuse=lambda item: ("no_speech", "Silence.") if "0" in item.name else None).step(1)
+        assert ada.get(f"/api/v1/jobs/{job_id}/webhook").json["notes"] == []
+        place.worker().run()
+        assert deliver(place.database, private=True) == 0
+        shown = ada.get(f"/api/v1/jobs/{job_id}/webhook").json
+        assert shown["url"] == f"{receiver.url}/done"
+        assert [(note["attempts"], note["last_error"]) for note in shown["notes"]] == [
+            (1, "It answered 500.")
+        ]
+        with place.database.write() as session:
+            note = session.scalars(select(WebhookDelivery)).one()
+            note.next_attempt_at = note.created_at
+        assert deliver(place.database, private=True) == 1
+        assert ada.post(f"/api/v1/jobs/{job_id}/retry", json={"which": "failed"}).json["retried"] == 1
+        place.worker().run()
+        assert deliver(place.database, private=True) == 1
+    bodies = [json.loads(asked.body) for asked in told]
+    assert [body["state"] for body in bodies] == [
+        "completed_with_errors",
+        "completed_with_errors",
+        "completed",
+    ]
+    assert bodies[0] == bodies[1] and bodies[0]["event"] == "job.ended" and bodies[0]["job"] == job_id
+    assert bodies[2]["request_counts"]["done"] == 2
+    for asked in told:
+        assert verify("vswh_test", asked.headers, asked.body, time.time())
+        assert not verify("vswh_other", asked.headers, asked.body, time.time())
+    notes = ada.get(f"/api/v1/jobs/{job_id}/webhook").json["notes"]
+    assert [(note["delivered"], note["attempts"]) for note in notes] == [(True, 1), (True, 2)]
+    assert place.script("bob").get(f"/api/v1/jobs/{job_id}/webhook").status_code == 404
+    assert "vswh_test" not in ada.get(f"/api/v1/jobs/{job_id}/webhook").text
