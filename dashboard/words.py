@@ -97,3 +97,20 @@ LAYOUT_WORDS: dict[str, str] = {
     "voxceleb2": "VoxCeleb2",
     "hq_voxceleb": "HQ-VoxCeleb",
 }
+
+# What a job does, in the list of jobs.
+JOB_KIND_WORDS: dict[str, str] = {
+    "infer": "Draw faces",
+    "prepare": "Prepare data",
+    "train": "Train",
+    "evaluate": "Evaluate",
+    "analyse": "Analyse",
+}
+
+JOB_SORT_WORDS: dict[str, str] = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "name": "By name",
+    "largest": "Largest first",
+    "priority": "By priority",
+}

@@ -36,12 +36,12 @@ MOST_STREAMS = 40  # of the 64 threads in dashboard/gunicorn_config.py; the othe
 _ITEMS_AT_ONCE = 200
 
 _places = threading.BoundedSemaphore(MOST_STREAMS)
-_closing = threading.Event()
+closing = threading.Event()
 
 
 def close_streams() -> None:
     """Ends every stream of this process within a moment."""
-    _closing.set()
+    closing.set()
 
 
 @api.get("/jobs/<job_id>/events", responses={"200": {"content": {"text/event-stream": {}}}})
@@ -58,15 +58,21 @@ def stream(path: JobPath, query: EventsQuery) -> Response:
     with database.read() as session:
         job = get_job(session, user, path.job_id)
         newest = last_transition_id(session, job.id)
-    seen = _last_seen(query)
+    seen = last_seen(query)
     if job.state in JOB_FINAL and seen is not None and seen >= newest:
         return Response(status=204)
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return streaming(_events(app, database, user, job.id, seen, is_program=job.kind in PROGRAM_KINDS))
+
+
+def streaming(told: Iterator[str]) -> Response:
+    """An answer that goes on for as long as `told` does, or a refusal where too many do already."""
     if not _places.acquire(blocking=False):
         return problem(
-            503, "too_many_streams", "Too many pages watch at the moment; ask for the job instead."
+            503,
+            "too_many_streams",
+            "Too many pages watch at the moment; ask for the things themselves instead.",
         )
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    told = _events(app, database, user, job.id, seen, is_program=job.kind in PROGRAM_KINDS)
     response = Response(told, mimetype="text/event-stream")
     response.call_on_close(_places.release)
     response.headers["Cache-Control"] = "no-store"
@@ -97,7 +103,7 @@ def _events(
         elif time.monotonic() - quiet_since >= HEARTBEAT_SECONDS:
             quiet_since = time.monotonic()
             yield ": still here\n\n"
-        if is_over or _closing.wait(POLL_SECONDS):
+        if is_over or closing.wait(POLL_SECONDS):
             return
 
 
@@ -126,6 +132,7 @@ def _event(name: str, number: int, data: object) -> str:
     return f"id: {number}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-def _last_seen(query: EventsQuery) -> int | None:
+def last_seen(query: EventsQuery) -> int | None:
+    """Up to where the asking side knows."""
     given = request.headers.get("Last-Event-ID", "")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else query.since

@@ -8,8 +8,9 @@ from flask import Response
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core.job_lists import JobFilter, find_jobs, parse_since
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
-from core.queries import get_job, list_jobs
+from core.queries import get_job
 from core.states import JobState
 from core.tables import Job, User
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
@@ -50,15 +51,20 @@ def create(header: NewJobHeaders, body: NewJob) -> Response:
 
 @api.get("/jobs", responses={200: JobPage})
 def page(query: JobsQuery) -> Response:
-    """The newest jobs you may see."""
-    states = parse_states(JobState, query.state)
+    """The jobs you may see, narrowed and sorted."""
+    which = JobFilter(
+        search=query.q,
+        states=tuple(parse_states(JobState, query.state)),
+        kinds=tuple(word.strip() for word in (query.kind or "").split(",") if word.strip()),
+        owner=query.owner,
+        model=query.model,
+        label=query.label,
+        since=parse_since(query.since),
+        sort=query.sort,
+    )
     with services().database.read() as session:
-        jobs = list_jobs(session, viewer(), limit=query.limit + 1, before=query.before, states=states)
-        shown = jobs[: query.limit]
-        body = JobPage(
-            data=[job_view(session, job) for job in shown],
-            next=shown[-1].id if len(jobs) > query.limit else None,
-        )
+        found = find_jobs(session, viewer(), which, limit=query.limit, after=query.before)
+        body = JobPage(data=[job_view(session, job) for job in found.jobs], next=found.next)
     return answer(body)
 
 

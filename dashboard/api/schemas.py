@@ -25,10 +25,23 @@ class RecordingPath(BaseModel):
 
 class JobsQuery(BaseModel):
     limit: int = Field(50, ge=1, le=200)
-    before: str | None = Field(None, max_length=40, description="`next` of the page before.")
+    before: str | None = Field(
+        None, max_length=600, description="`next` of the page before, in the same order."
+    )
     state: str | None = Field(
         None, max_length=200, description="Only jobs in these states, separated by commas."
     )
+    kind: str | None = Field(
+        None, max_length=100, description="Only these kinds, separated by commas, such as `infer`."
+    )
+    q: str = Field("", max_length=200, description="Part of a name or a label, or the beginning of an id.")
+    owner: str = Field("", max_length=120, description="Only jobs of the user of this name.")
+    model: str = Field("", max_length=160, description="Only jobs of this model: a name, or `name@version`.")
+    label: str = Field("", max_length=200, description="Only jobs with this label, as `name=value`.")
+    since: str = Field(
+        "", max_length=40, description="Only jobs made then or later: a date or a time in ISO 8601."
+    )
+    sort: Literal["newest", "oldest", "name", "largest", "priority"] = "newest"
 
 
 class ItemsQuery(BaseModel):
@@ -36,6 +49,11 @@ class ItemsQuery(BaseModel):
     after: int = Field(-1, ge=-1, le=2**31 - 1, description="`next` of the page before.")
     state: str | None = Field(
         None, max_length=200, description="Only items in these states, separated by commas."
+    )
+    error_code: str | None = Field(None, max_length=40, description="Only what failed of this.")
+    favourites: bool = Field(False, description="Only what has a star.")
+    face_names: bool = Field(
+        True, description="Whether to tell `face_name`, which has to read all items before the page."
     )
 
 
@@ -145,6 +163,9 @@ class JobView(BaseModel):
         None, description="What faces are drawn from: recordings of voices, or pictures of faces."
     )
     priority: int
+    owner: str = Field(description="The name of the user it belongs to.")
+    labels: dict[str, str] = Field(description="The words its owner put on it.")
+    rerun_of: str | None = Field(description="The job whose recordings it took over.")
     request_counts: RequestCounts
     rate_per_second: float | None = Field(description="Recordings brought to an end, lately.")
     eta_seconds: float | None
@@ -178,6 +199,13 @@ class Retried(BaseModel):
     job: JobView
 
 
+class MarkView(BaseModel):
+    favourite: bool
+    note: str
+    by: str = Field(description="Id of the user who changed it last.")
+    at: datetime
+
+
 class ItemView(BaseModel):
     id: int
     position: int
@@ -194,6 +222,7 @@ class ItemView(BaseModel):
     thumbnail_url: str | None = Field(None, description="The face, small, for lists of many.")
     spectrogram_url: str | None
     recording_url: str | None
+    mark: MarkView | None = Field(None, description="Where somebody marked it; in events it is left out.")
     face_name: str | None = Field(
         description="The file name that the face has in `faces.zip` and `results.csv`."
     )

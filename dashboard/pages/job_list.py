@@ -1,23 +1,45 @@
-"""The list of jobs, newest first."""
+"""The list of jobs: searched, narrowed and sorted by its address alone, so that a view of it can be sent to others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.accounts import Role
 from core.dataset_queries import dataset_label
-from core.queries import list_jobs, model_label
+from core.errors import InvalidRequest
+from core.job_lists import SORTS, JobFilter, Sort, find_jobs, parse_since
+from core.news import read_marks
+from core.queries import model_label
 from core.specs import PROGRAM_KINDS
-from core.states import JOB_FINAL
-from core.tables import Job
+from core.states import JOB_FINAL, JobState
+from core.tables import Job, ModelVersion, User
 from dashboard.identity import viewer
 from dashboard.permissions import may_submit
 from dashboard.services import services
+from dashboard.words import JOB_KIND_WORDS, JOB_SORT_WORDS
 
 bp = Blueprint("job_list", __name__)
 
-_AT_ONCE = 25
+_SIZES = (25, 50, 100)
+
+# What the choice "State" offers: words, and the states they stand for in an address.
+_STATES: tuple[tuple[str, tuple[JobState, ...]], ...] = (
+    (
+        "At work",
+        (JobState.VALIDATING, JobState.QUEUED, JobState.RUNNING, JobState.FINALIZING, JobState.CANCELLING),
+    ),
+    ("Paused", (JobState.PAUSED,)),
+    ("Done", (JobState.COMPLETED,)),
+    ("Done with errors", (JobState.COMPLETED_WITH_ERRORS,)),
+    ("Failed", (JobState.FAILED, JobState.DEAD, JobState.REJECTED)),
+    ("Cancelled", (JobState.CANCELLED,)),
+)
+_FIELDS = ("q", "state", "kind", "owner", "model", "label", "since", "sort", "size")
 
 
 @bp.get("/")
@@ -27,30 +49,94 @@ def home() -> ResponseReturnValue:
 
 @bp.get("/jobs")
 def show() -> str:
-    return render_template("jobs/list.html", **_page())
+    with services().database.read() as session:
+        page = _page(session)
+        return render_template("jobs/list.html", **page, **_choices(session))
 
 
 @bp.get("/jobs/rows")
 def rows() -> str:
-    """The table alone: a page asks for it again while something in it moves."""
-    return render_template("jobs/_rows.html", **_page())
-
-
-def _page() -> dict[str, object]:
-    user = viewer()
-    before = request.args.get("before", "")[:40] or None
+    """The table alone: a page asks for it again when something in it moved."""
     with services().database.read() as session:
-        jobs = list_jobs(session, user, limit=_AT_ONCE + 1, before=before)
-        shown = jobs[:_AT_ONCE]
-        labels = {job.id: _label(session, job) for job in shown}
+        return render_template("jobs/_rows.html", **_page(session))
+
+
+def _page(session: Session) -> dict[str, object]:
+    user = viewer()
+    given = {name: value for name in _FIELDS if (value := request.args.get(name, "").strip()[:200])}
+    before = request.args.get("before", "")[:600] or None
+    wrong = None
+    try:
+        which = _filter(given)
+        seen = read_marks(session).transition
+        found = find_jobs(session, user, which, limit=_size(given), after=before)
+    except InvalidRequest as error:
+        # An address that somebody typed or cut short: the plain list, and what is wrong with it.
+        wrong, given, before, seen = error.message, {}, None, 0
+        found = find_jobs(session, user, JobFilter(), limit=_SIZES[0])
     return {
-        "jobs": shown,
-        "labels": labels,
+        "jobs": found.jobs,
+        "labels": {job.id: _label(session, job) for job in found.jobs},
+        "owners": _owners(session, user, found.jobs),
         "before": before,
-        "next": shown[-1].id if len(jobs) > _AT_ONCE else None,
-        "live": any(job.state not in JOB_FINAL for job in shown),
+        "next": found.next,
+        "given": given,
+        "narrowed": bool(set(given) - {"sort", "size"}),
+        "wrong": wrong,
+        "seen": seen,
+        "live": any(job.state not in JOB_FINAL for job in found.jobs),
         "may_submit": may_submit(user),
     }
+
+
+def _filter(given: dict[str, str]) -> JobFilter:
+    sort: Sort = next((one for one in SORTS if one == given.get("sort")), "newest")
+    try:
+        states = tuple(JobState(word) for word in given.get("state", "").split(",") if word)
+    except ValueError as error:
+        raise InvalidRequest("This address asks for a state that jobs do not have.") from error
+    return JobFilter(
+        search=given.get("q", ""),
+        states=states,
+        kinds=tuple(word for word in given.get("kind", "").split(",") if word),
+        owner=given.get("owner", ""),
+        model=given.get("model", ""),
+        label=given.get("label", ""),
+        since=parse_since(given.get("since", "")),
+        sort=sort,
+    )
+
+
+def _size(given: dict[str, str]) -> int:
+    return next((size for size in _SIZES if str(size) == given.get("size")), _SIZES[0])
+
+
+def _choices(session: Session) -> dict[str, object]:
+    """What the filters offer; only those who see everybody's jobs choose between people."""
+    user = viewer()
+    models = session.execute(
+        select(ModelVersion.name, ModelVersion.version).where(
+            ModelVersion.id.in_(select(Job.model_version_id).distinct())
+        )
+    )
+    sees_all = user.role != Role.SUBMITTER.value
+    people = select(User.name).where(User.id.in_(select(Job.owner_id).distinct())).order_by(User.name)
+    return {
+        "state_choices": [(",".join(states), words) for words, states in _STATES],
+        "kind_choices": list(JOB_KIND_WORDS.items()),
+        "sort_choices": [(sort, JOB_SORT_WORDS[sort]) for sort in SORTS],
+        "size_choices": _SIZES,
+        "model_choices": [f"{name}@{version}" for name, version in sorted(models, reverse=True)],
+        "owner_choices": session.scalars(people).all() if sees_all else [],
+    }
+
+
+def _owners(session: Session, user: User, jobs: Sequence[Job]) -> dict[str, str]:
+    """Names by id, for those to whom it says something."""
+    if user.role == Role.SUBMITTER.value:
+        return {}
+    ids = {job.owner_id for job in jobs}
+    return {one.id: one.name for one in session.scalars(select(User).where(User.id.in_(ids)))}
 
 
 def _label(session: Session, job: Job) -> str:
