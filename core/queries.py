@@ -145,13 +145,20 @@ def items_page(
     after: int = -1,
     limit: int = 60,
     states: Collection[ItemState] = (),
+    only: ColumnElement[bool] | None = None,
 ) -> list[ItemRow]:
-    """Items in the order they were submitted, from the position after `after`."""
+    """Items in the order they were submitted, from the position after `after`.
+
+    Args:
+        only: a further condition on `Item`, such as `core.narrowing` makes.
+    """
     query = (
         _item_rows().where(Item.job_id == job_id, Item.position > after).order_by(Item.position).limit(limit)
     )
     if states:
         query = query.where(Item.state.in_(states))
+    if only is not None:
+        query = query.where(only)
     return [ItemRow(*row) for row in session.execute(query)]
 
 

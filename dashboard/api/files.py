@@ -37,26 +37,15 @@ _AUDIO: dict[str | int | HTTPStatus, Any] = {"200": {"content": {"audio/*": {}}}
 @api.get("/jobs/<job_id>/items/<int:item_id>/face.png", responses=_PICTURE)
 def face(path: ItemPath) -> Response:
     """The face: a guess of the model's, and nobody's likeness."""
-    row = _row(path)
-    if row.state not in ITEM_WITH_FACE or not row.face_key or not row.face_sha256:
-        raise NotFound("This item has no face.")
-    return object_response(
-        row.face_key,
-        size=row.face_bytes or 0,
-        sha256=row.face_sha256,
-        media_type="image/png",
-        file_name=safe_stem(row.name) + ".png",
-    )
+    return _face(_row(path))
 
 
 @api.get("/jobs/<job_id>/items/<int:item_id>/thumbnail.webp", responses=_THUMBNAIL)
 def thumbnail(path: ItemPath) -> Response:
     """The face, small. Of drawings from before there were thumbnails it is the face itself, as PNG."""
     row = _row(path)
-    if row.state not in ITEM_WITH_FACE or not row.face_key:
-        raise NotFound("This item has no face.")
-    if not row.thumbnail_key or not row.thumbnail_sha256:
-        return face(path)
+    if row.state not in ITEM_WITH_FACE or not row.thumbnail_key or not row.thumbnail_sha256:
+        return _face(row)
     return object_response(
         row.thumbnail_key,
         size=row.thumbnail_bytes or 0,
@@ -95,6 +84,18 @@ def recording(path: ItemPath) -> Response:
         media_type=row.media_type if row.media_type and ending else "application/octet-stream",
         file_name=safe_stem(row.name) + (ending or ".bin"),
         attachment=ending is None,
+    )
+
+
+def _face(row: ItemRow) -> Response:
+    if row.state not in ITEM_WITH_FACE or not row.face_key or not row.face_sha256:
+        raise NotFound("This item has no face.")
+    return object_response(
+        row.face_key,
+        size=row.face_bytes or 0,
+        sha256=row.face_sha256,
+        media_type="image/png",
+        file_name=safe_stem(row.name) + ".png",
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from flask import Response, current_app
 
+from core.marks import marks_of
+from core.narrowing import Narrowed, anchors
 from core.queries import get_item, get_job, items_page
 from core.states import ItemState
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
 from dashboard.api.face_names import FaceNames
+from dashboard.api.mark_schemas import Anchors, AnchorsQuery
 from dashboard.api.schemas import ItemPage, ItemPath, ItemsQuery, ItemView, JobPath
 from dashboard.api.views import item_view
 from dashboard.identity import viewer
@@ -25,19 +28,24 @@ def _remember_names(state: object) -> None:
 @api.get("/jobs/<job_id>/items", responses={200: ItemPage})
 def page(path: JobPath, query: ItemsQuery) -> Response:
     """Items from a position on."""
-    states = parse_states(ItemState, query.state)
+    narrowed = _narrowed(query)
     with services().database.read() as session:
         job = get_job(session, viewer(), path.job_id)
-        rows = items_page(session, job.id, after=query.after, limit=query.limit + 1, states=states)
+        rows = items_page(
+            session, job.id, after=query.after, limit=query.limit + 1, only=narrowed.clause(job.id)
+        )
         shown = rows[: query.limit]
         names = _face_names()
-        if states:
+        marks = marks_of(session, [row.id for row in shown])
+        if not query.face_names:
+            named = {}
+        elif narrowed:
             named = names.for_some(session, job.id, shown)
         else:
             named = names.for_page(session, job.id, query.after, shown)
     return answer(
         ItemPage(
-            data=[item_view(job.id, row, named.get(row.id)) for row in shown],
+            data=[item_view(job.id, row, named.get(row.id), marks.get(row.id)) for row in shown],
             next=shown[-1].position if len(rows) > query.limit else None,
         )
     )
@@ -50,7 +58,24 @@ def show(path: ItemPath) -> Response:
         job = get_job(session, viewer(), path.job_id)
         row = get_item(session, job.id, path.item_id)
         named = _face_names().for_some(session, job.id, [row])
-    return answer(item_view(job.id, row, named.get(row.id)))
+        mark = marks_of(session, [row.id]).get(row.id)
+    return answer(item_view(job.id, row, named.get(row.id), mark))
+
+
+@api.get("/jobs/<job_id>/items/anchors", responses={200: Anchors})
+def blocks(path: JobPath, query: AnchorsQuery) -> Response:
+    """Where the blocks of a narrowed list begin: any of them can then be read without those before it."""
+    narrowed = _narrowed(query)
+    with services().database.read() as session:
+        job = get_job(session, viewer(), path.job_id)
+        count, after = anchors(session, job.id, narrowed, query.every)
+    return answer(Anchors(count=count, after=after))
+
+
+def _narrowed(query: ItemsQuery | AnchorsQuery) -> Narrowed:
+    return Narrowed(
+        states=parse_states(ItemState, query.state), error_code=query.error_code, favourites=query.favourites
+    )
 
 
 def _face_names() -> FaceNames:

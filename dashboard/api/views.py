@@ -8,12 +8,13 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from core.dataset_queries import dataset_label
+from core.mark_tables import FaceMark
 from core.queries import ItemRow, errors_by_code, eta_seconds, job_input, model_label, owner_name
 from core.specs import PROGRAM_KINDS
 from core.states import ITEM_WITH_FACE, JOB_FINAL
 from core.tables import Job
 from core.training_queries import progress_of
-from dashboard.api.schemas import ErrorCount, ErrorView, ItemView, JobLinks, JobView, RequestCounts
+from dashboard.api.schemas import ErrorCount, ErrorView, ItemView, JobLinks, JobView, MarkView, RequestCounts
 
 
 def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobView:
@@ -62,7 +63,11 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
     )
 
 
-def item_view(job_id: str, row: ItemRow, face_name: str | None) -> ItemView:
+def mark_view(mark: FaceMark) -> MarkView:
+    return MarkView(favourite=mark.favourite, note=mark.note, by=mark.by, at=mark.at)
+
+
+def item_view(job_id: str, row: ItemRow, face_name: str | None, mark: FaceMark | None = None) -> ItemView:
     has_face = row.state in ITEM_WITH_FACE and row.face_key is not None
     return ItemView(
         id=row.id,
@@ -82,6 +87,7 @@ def item_view(job_id: str, row: ItemRow, face_name: str | None) -> ItemView:
         if has_face and row.spectrogram_key
         else None,
         recording_url=_item_url("files.recording", job_id, row.id) if row.recording_key else None,
+        mark=mark_view(mark) if mark else None,
         face_name=face_name if has_face else None,
     )
 

@@ -1,0 +1,30 @@
+"""What the API takes and answers of marks on faces, and of long lists of items."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.marks import LONGEST_NOTE
+
+
+class MarkChange(BaseModel):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    favourite: bool | None = None
+    note: str | None = Field(None, max_length=LONGEST_NOTE)
+
+
+class AnchorsQuery(BaseModel):
+    every: int = Field(60, ge=10, le=1000, description="Items of a block.")
+    state: str | None = Field(
+        None, max_length=200, description="Only items in these states, separated by commas."
+    )
+    error_code: str | None = Field(None, max_length=40, description="Only what failed of this.")
+    favourites: bool = Field(False, description="Only what has a star.")
+
+
+class Anchors(BaseModel):
+    count: int
+    after: list[int] = Field(description="For each block, what to send as `after` to read it.")
