@@ -292,7 +292,8 @@ class Worker(Base):
     utilisation: Mapped[dict[str, Any] | None]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
-    draining_at: Mapped[datetime | None]
+    draining_at: Mapped[datetime | None]  # finishes what it holds, and claims nothing more until it may again
+    leaving_at: Mapped[datetime | None]  # its process ends: it gives back what it holds
     ended_at: Mapped[datetime | None]
 
 
@@ -372,7 +373,17 @@ class Transition(Base):
     """One recorded change of state. Append-only; its id orders the events that pages listen to."""
 
     __tablename__ = "transitions"
-    __table_args__ = (Index("ix_transitions_job_id_id", "job_id", "id"),)
+    __table_args__ = (
+        Index("ix_transitions_job_id_id", "job_id", "id"),
+        # The few moves of jobs themselves, among those of all their items.
+        Index(
+            "ix_transitions_of_jobs",
+            "job_id",
+            "id",
+            sqlite_where=text("item_id IS NULL"),
+            postgresql_where=text("item_id IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -34,17 +37,39 @@ def register_worker(session: Session, *, queue: str, device: str) -> str:
     return worker.id
 
 
-def is_draining(session: Session, worker_id: str) -> bool:
-    """Whether the worker was asked to finish what it holds and claim nothing more."""
-    return session.scalar(select(Worker.draining_at).where(Worker.id == worker_id)) is not None
+@dataclass(frozen=True)
+class Orders:
+    """What a worker was asked to do."""
+
+    draining: bool  # claim nothing more
+    leaving: bool  # and give back what it holds, since its process ends
+
+
+def orders_of(session: Session, worker_id: str) -> Orders:
+    found = session.execute(
+        select(Worker.draining_at, Worker.leaving_at).where(Worker.id == worker_id)
+    ).one_or_none()
+    draining, leaving = found if found is not None else (None, None)
+    return Orders(draining=draining is not None or leaving is not None, leaving=leaving is not None)
+
+
+def tell_utilisation(session: Session, worker_id: str, measured: Mapping[str, Any]) -> None:
+    """Notes what a worker measured of itself and its device.
+
+    Args:
+        measured: `cpu_percent` (of one core) and `memory_bytes` of the process with its children, `device_name`, and
+            of a GPU whose driver answers `gpu_percent`, `gpu_memory_bytes`, `gpu_memory_total_bytes` and
+            `gpu_celsius`.
+    """
+    session.execute(update(Worker).where(Worker.id == worker_id).values(utilisation=dict(measured)))
 
 
 def drain_processes(session: Session, pids: list[int]) -> None:
-    """Asks workers of this machine, by process number, to stop claiming."""
+    """Tells workers of this machine, by process number, that their processes end."""
     session.execute(
         update(Worker)
         .where(Worker.host == host_identity(), Worker.pid.in_(pids), Worker.ended_at.is_(None))
-        .values(draining_at=now(session))
+        .values(leaving_at=now(session))
     )
 
 

@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.config import Settings
 from core.database import Database
 from core.leases import attempts_to_stop, heartbeat
-from core.workers import is_draining
+from core.workers import Orders, orders_of, tell_utilisation
+from worker.utilisation import Meter
 
 log = structlog.get_logger()
 
@@ -36,14 +37,21 @@ class Pulse:
         self._to_stop: set[str] = set()
         self._doing = ""
         self._moved = time.monotonic()
-        self._draining = threading.Event()
+        self._orders = Orders(draining=False, leaving=False)
+        self._meter = Meter(settings.device)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
         self._thread.start()
 
     @property
     def draining(self) -> bool:
-        return self._draining.is_set()
+        """Whether nothing more may be claimed; what is held is finished. An operator may take it back."""
+        return self._orders.draining
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the process is about to end, so that what is held goes back."""
+        return self._orders.leaving
 
     def hold(self, attempt_id: str) -> None:
         with self._lock:
@@ -79,6 +87,7 @@ class Pulse:
             try:
                 self._listen(attempts)
                 if time.monotonic() - last_beat >= self._settings.heartbeat_seconds:
+                    measured = self._meter.measure()  # before the write lock: a driver may take its time
                     with self._database.write() as session:
                         heartbeat(
                             session,
@@ -87,6 +96,7 @@ class Pulse:
                             lease_seconds=self._settings.lease_seconds,
                             doing=doing,
                         )
+                        tell_utilisation(session, self._worker_id, measured)
                     last_beat = time.monotonic()
             except SQLAlchemyError as error:
                 # The lease goes on for a while without us; if it does not, the fence keeps us from publishing.
@@ -94,8 +104,7 @@ class Pulse:
 
     def _listen(self, attempts: set[str]) -> None:
         with self._database.read() as session:
-            if is_draining(session, self._worker_id):
-                self._draining.set()
+            self._orders = orders_of(session, self._worker_id)
             if attempts:
                 stop = attempts_to_stop(session, sorted(attempts))
                 with self._lock:

@@ -225,7 +225,7 @@ class Runner:
         def why_stop() -> str | None:
             if self._pulse.must_stop(chunk.attempt_id):
                 return _CANCELLED
-            return _LEAVING if self._pulse.draining else None
+            return _LEAVING if self._pulse.leaving else None
 
         work = self._preparer.submit(self._dataset_work.carry_out, chunk, why_stop, self._pulse.moved)
         self._preparing[work] = chunk
@@ -243,7 +243,7 @@ class Runner:
         def why_stop() -> Why | None:
             if self._pulse.must_stop(chunk.attempt_id):
                 return self._why_stopped(chunk)
-            return "leaving" if self._pulse.draining or self._closing else None
+            return "leaving" if self._pulse.leaving or self._closing else None
 
         work = self._supervising.submit(self._program_work.carry_out, chunk, why_stop)
         self._programs[work] = chunk
@@ -349,7 +349,7 @@ class Runner:
         for one in self._open:
             if one.given_up is None and self._pulse.must_stop(one.chunk.attempt_id):
                 one.given_up = _CANCELLED
-            if one.given_up is None and self._pulse.draining:
+            if one.given_up is None and self._pulse.leaving:
                 one.given_up = _LEAVING
         kept: deque[_Coming] = deque()
         for coming in self._coming:

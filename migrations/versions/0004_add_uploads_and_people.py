@@ -38,6 +38,15 @@ def upgrade() -> None:
         )
     with op.batch_alter_table("workers") as table:
         table.add_column(sa.Column("utilisation", sa.JSON(), nullable=True))
+        table.add_column(sa.Column("leaving_at", Moment(timezone=True), nullable=True))
+
+    op.create_index(
+        "ix_transitions_of_jobs",
+        "transitions",
+        ["job_id", "id"],
+        sqlite_where=sa.text("item_id IS NULL"),
+        postgresql_where=sa.text("item_id IS NULL"),
+    )
 
     op.create_table(
         "uploads",
@@ -117,6 +126,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_transitions_of_jobs", "transitions")
     op.execute("DELETE FROM webhook_deliveries WHERE run_id IS NULL")
     with op.batch_alter_table("webhook_deliveries") as table:
         table.drop_index(op.f("ix_webhook_deliveries_job_id"))
@@ -126,6 +136,7 @@ def downgrade() -> None:
     for name in ("job_webhooks", "retention_rules", "face_marks", "uploads"):
         op.drop_table(name)
     with op.batch_alter_table("workers") as table:
+        table.drop_column("leaving_at")
         table.drop_column("utilisation")
     with op.batch_alter_table("drawings") as table:
         table.drop_constraint(op.f("fk_drawings_thumbnail_id_artifacts"), type_="foreignkey")

@@ -1,0 +1,79 @@
+"""The pages of workers and queues. What moves on them is asked for again by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from core.draining import drain_worker, undrain_worker
+from core.worker_queries import list_queues, list_workers
+from dashboard.identity import viewer
+from dashboard.operating_permissions import may_operate, require_operating, require_watcher
+from dashboard.services import services
+
+bp = Blueprint("operating_pages", __name__)
+
+STATE_WORDS = {
+    "working": "Working",
+    "idle": "Idle",
+    "draining": "Draining",
+    "drained": "Drained",
+    "leaving": "Leaving",
+    "silent": "Not heard of",
+    "gone": "Gone",
+}
+# Colours that pages of jobs use for the same sort of thing.
+STATE_CHIPS = {
+    "working": "running",
+    "idle": "completed",
+    "draining": "cancelling",
+    "drained": "paused",
+    "leaving": "cancelling",
+    "silent": "failed",
+    "gone": "cancelled",
+}
+
+
+@bp.get("/workers")
+def workers() -> str:
+    return render_template("operating/workers.html", **_workers())
+
+
+@bp.get("/workers/rows")
+def worker_rows() -> str:
+    return render_template("operating/_workers.html", **_workers())
+
+
+@bp.post("/workers/<worker_id>/<any(drain, undrain):action>")
+def change_worker(worker_id: str, action: str) -> ResponseReturnValue:
+    user = viewer()
+    require_operating(user)
+    with services().database.write() as session:
+        (drain_worker if action == "drain" else undrain_worker)(session, worker_id, actor=user.id)
+    return redirect(url_for("operating_pages.workers"), 303)
+
+
+@bp.get("/queues")
+def queues() -> str:
+    return render_template("operating/queues.html", **_queues())
+
+
+@bp.get("/queues/rows")
+def queue_rows() -> str:
+    return render_template("operating/_queues.html", **_queues())
+
+
+def _workers() -> dict[str, Any]:
+    user = viewer()
+    require_watcher(user)
+    with services().database.read() as session:
+        rows = list_workers(session)
+    return {"rows": rows, "may": may_operate(user), "words": STATE_WORDS, "chips": STATE_CHIPS}
+
+
+def _queues() -> dict[str, Any]:
+    require_watcher(viewer())
+    with services().database.read() as session:
+        return {"queues": list_queues(session)}

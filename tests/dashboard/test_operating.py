@@ -1,0 +1,110 @@
+"""Workers and queues, as operators look after them and as others may look at them."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from core.accounts import Role
+from core.audit import list_entries
+from core.database import now
+from core.tables import Outbox, Worker
+from core.worker_queries import list_queues
+from core.workers import tell_utilisation
+from tests.dashboard.conftest import Place
+
+
+def test_an_operator_drains_a_worker_and_lets_it_claim_again(place: Place) -> None:
+    olga, ada = place.script("olga", Role.OPERATOR), place.script("ada")
+    job = ada.job(3, name="three voices")
+    with place.database.write() as session:
+        from core.workers import register_worker
+
+        worker = register_worker(session, queue="gpu", device="cpu")
+        tell_utilisation(session, worker, {"cpu_percent": 42.5, "memory_bytes": 10**9, "device_name": "Core"})
+    shown = olga.get("/api/v1/workers").json["data"]
+    assert [(one["id"], one["state"]) for one in shown] == [(worker, "idle")]
+    assert shown[0]["utilisation"]["cpu_percent"] == 42.5
+    assert shown[0]["utilisation"]["gpu_celsius"] is None
+
+    assert ada.post(f"/api/v1/workers/{worker}/drain").status_code == 403
+    assert olga.post(f"/api/v1/workers/{worker}/drain").json["state"] == "drained"
+    queue = olga.get("/api/v1/queues").json["data"][0]
+    assert (queue["name"], queue["items"], queue["jobs"], queue["workers"], queue["draining"]) == (
+        "gpu",
+        3,
+        1,
+        0,
+        1,
+    )
+    assert [(one["job"], one["owner"]) for one in queue["waiting"]] == [(job, "ada")]
+
+    with place.database.read() as session:
+        bells = len(session.scalars(select(Outbox)).all())
+    assert olga.post(f"/api/v1/workers/{worker}/undrain").json["state"] == "idle"
+    with place.database.read() as session:
+        assert len(session.scalars(select(Outbox)).all()) == bells + 1  # it is woken for what waits
+        assert [entry.action for entry in list_entries(session, subject=worker)] == [
+            "worker.undrain",
+            "worker.drain",
+        ]
+
+
+def test_a_worker_that_is_gone_or_unknown_cannot_be_drained(sqlite_place: Place) -> None:
+    olga = sqlite_place.script("olga", Role.OPERATOR)
+    with sqlite_place.database.write() as session:
+        from core.workers import end_worker, register_worker
+
+        worker = register_worker(session, queue="gpu", device="cpu")
+        end_worker(session, worker)
+    assert olga.post(f"/api/v1/workers/{worker}/drain").status_code == 409
+    assert olga.post("/api/v1/workers/worker_nobody/drain").status_code == 404
+    assert olga.get("/api/v1/workers").json["data"][0]["state"] == "gone"
+
+
+def test_viewers_look_and_change_nothing_and_submitters_do_not_look(sqlite_place: Place) -> None:
+    viewer, ada = sqlite_place.browser("vic", Role.VIEWER), sqlite_place.browser("ada")
+    with sqlite_place.database.write() as session:
+        from core.workers import register_worker
+
+        worker = register_worker(session, queue="gpu", device="cpu")
+    for path in ("/workers", "/queues"):
+        assert viewer.get(path).status_code == 200
+        assert ada.get(path).status_code == 403
+    assert ">Drain<" not in viewer.get("/workers").text
+    assert viewer.post(f"/workers/{worker}/drain").status_code == 403
+    olga = sqlite_place.browser("olga", Role.OPERATOR)
+    assert ">Drain<" in olga.get("/workers").text
+    assert olga.post(f"/workers/{worker}/drain").status_code == 303
+    assert "Let it claim again" in olga.get("/workers/rows").text
+    assert "Nobody claims" not in olga.get("/queues/rows").text  # nothing waits
+
+
+def test_a_queue_says_how_long_it_takes_once_a_rate_is_known(sqlite_place: Place) -> None:
+    job = sqlite_place.script("ada").job(4)
+    with sqlite_place.database.write() as session:
+        from core.tables import Job
+
+        (queue,) = list_queues(session)
+        assert queue.seconds_to_empty is None
+        assert queue.oldest_wait_seconds is not None
+        row = session.get_one(Job, job)
+        row.rate_per_second, row.rated_at = 2.0, now(session)
+        session.flush()
+        (queue,) = list_queues(session)
+        assert queue.seconds_to_empty == 2.0
+
+
+def test_a_worker_that_works_shows_its_chunk(sqlite_place: Place) -> None:
+    from core.leases import claim_chunk
+    from core.workers import register_worker
+
+    job = sqlite_place.script("ada").job(3, name="three voices")
+    with sqlite_place.database.write() as session:
+        worker = register_worker(session, queue="gpu", device="cpu")
+        claim_chunk(session, worker, "gpu", size=2, lease_seconds=60)
+        session.get_one(Worker, worker).draining_at = now(session)
+    olga = sqlite_place.script("olga", Role.OPERATOR)
+    (shown,) = olga.get("/api/v1/workers").json["data"]
+    assert shown["state"] == "draining"
+    assert [(one["job"], one["items"], one["done"]) for one in shown["chunks"]] == [(job, 2, 0)]
+    assert "three voices" in sqlite_place.browser("olga", Role.OPERATOR).get("/workers").text
