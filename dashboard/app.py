@@ -35,13 +35,18 @@ from dashboard.api import (
     recordings,
     results,
     schedules,
+    tokens,
     trainings,
+    users,
 )
+from dashboard.pages import account as account_pages
+from dashboard.pages import audit as audit_pages
 from dashboard.pages import datasets as dataset_pages
 from dashboard.pages import evaluations as evaluation_pages
 from dashboard.pages import job_list, job_page, new_job, sign_in
 from dashboard.pages import models as model_pages
 from dashboard.pages import operating as operating_pages
+from dashboard.pages import people as people_pages
 from dashboard.pages import schedules as schedule_pages
 from dashboard.pages import training as training_pages
 from dashboard.rendering import register_rendering
@@ -99,6 +104,10 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_api(downloads.api)
     for api in (collections, schedules):
         app.register_api(api.api)
+    for api in (tokens, users):
+        app.register_api(api.api)
+    for bp in (account_pages.bp, people_pages.bp, audit_pages.bp):
+        app.register_blueprint(bp)
     app.register_blueprint(model_pages.bp)
     for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
         app.register_blueprint(bp)

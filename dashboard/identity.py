@@ -16,7 +16,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 
 from core.database import now
 from core.tables import User
-from core.tokens import holder_of_token, note_use, scope_level
+from core.tokens import holder_of_token, note_use, role_level, scope_level
 from dashboard.services import services
 
 _OPEN = frozenset(
@@ -132,3 +132,14 @@ def _is_current(user: User) -> bool:
         return datetime.fromisoformat(session[_AT]) >= user.sessions_from
     except (KeyError, TypeError, ValueError):
         return False  # begun before sessions knew when
+
+
+def renew(user: User, at: datetime) -> None:
+    """Lets this session go on after all older ones were ended; requests by token have none."""
+    if not g.by_token:
+        sign_in(user, "password", at)
+
+
+def role_reach(user: User) -> int:
+    """How far a user's role reaches, whatever the token of this request."""
+    return role_level(user.role)

@@ -78,7 +78,9 @@ def test_another_submitter_finds_nothing_of_what_is_adas(place: Place, ada_route
             answer = browser.post(route.path)
         else:
             answer = browser.client.open(route.path, method=route.method)
-        assert answer.status_code == 404, route
+        # A body that is none of this route's is refused before anything is looked up, whoever asks.
+        allowed = (400, 404) if route.method in ("POST", "PUT", "PATCH") else (404,)
+        assert answer.status_code in allowed, route
     assert bob.get("/api/v1/jobs").json["data"] == []
     assert "No faces yet" in browser.get("/jobs").text
 
