@@ -7,9 +7,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Literal
 
-from sqlalchemy import ColumnElement, func, insert, literal, select, true
+from sqlalchemy import ColumnElement, and_, func, insert, literal, select, true
 from sqlalchemy.orm import Session
 
+from core import audit
 from core.database import now
 from core.errors import Conflict, InvalidRequest
 from core.identifiers import new_id
@@ -232,6 +233,28 @@ def resume_job(session: Session, job_id: str, *, actor: str) -> Job:
     return job
 
 
+def set_priority(session: Session, job_id: str, priority: int, *, actor: str) -> Job:
+    """Changes when a job that has not ended has its turn; what is on a device already stays there.
+
+    The change is recorded among the job's moves, so that every page that watches the job shows it.
+
+    Raises:
+        Conflict: the job has ended.
+    """
+    job = hold_job(session, job_id)
+    if job.priority == priority:
+        return job
+    if job.state in JOB_FINAL:
+        raise Conflict("This job has ended; its priority decides nothing any more.")
+    reason = f"priority {job.priority} to {priority}"
+    job.priority = priority
+    state = job.state.value
+    session.add(Transition(job_id=job.id, old=state, new=state, actor=actor, reason=reason, at=now(session)))
+    audit.record(session, actor=actor, action="job.priority", subject=job.id, details={"priority": priority})
+    session.flush()
+    return job
+
+
 def retry_job(
     session: Session,
     job_id: str,
@@ -239,12 +262,14 @@ def retry_job(
     actor: str,
     which: Literal["failed", "cancelled", "unfinished"] = "failed",
     item_ids: Sequence[int] | None = None,
+    error_code: str | None = None,
 ) -> int:
     """Puts items of a finished job back in the queue; faces that exist are left alone. Answers how many.
 
     Args:
         which: items that failed, that were cancelled, or both.
         item_ids: only these of them.
+        error_code: only those that failed of this.
 
     Raises:
         Conflict: the job still runs, or has nothing of the kind.
@@ -255,13 +280,19 @@ def retry_job(
     if job.state not in JOB_RETRYABLE:
         raise Conflict("Everything in this job went well; there is nothing to retry.")
     if job.kind == "prepare" or job.kind in PROGRAM_KINDS:
-        which, item_ids = "unfinished", None  # a dataset or a model is made of all its parts, or not at all
+        which, item_ids, error_code = (
+            "unfinished",
+            None,
+            None,
+        )  # a dataset or a model is made of all its parts, or not at all
     states = {
         "failed": {ItemState.FAILED},
         "cancelled": {ItemState.CANCELLED},
         "unfinished": set(ITEM_RETRYABLE),
     }[which]
     chosen: ColumnElement[bool] = Item.id.in_(item_ids) if item_ids is not None else true()
+    if error_code is not None:
+        chosen = and_(chosen, Item.error_code == error_code)
     # Items that never came with a recording have nothing to try again.
     possible = Item.recording_sha256.is_not(None) if job.kind == "infer" else true()
     at = now(session)

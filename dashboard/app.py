@@ -24,6 +24,7 @@ from dashboard.api import (
     files,
     items,
     job_files,
+    job_history,
     jobs,
     logs,
     marks,
@@ -37,6 +38,7 @@ from dashboard.api import (
     schedules,
     tokens,
     trainings,
+    uploads,
     users,
 )
 from dashboard.pages import account as account_pages
@@ -96,7 +98,9 @@ def create_app(settings: Settings) -> OpenAPI:
     for api in (recordings, jobs, items, files, results, events, models, datasets, account):
         app.register_api(api.api)
     app.register_api(news.api)
+    app.register_api(job_history.api)
     app.register_api(marks.api)
+    app.register_api(uploads.api)
     for api in (aliases, model_details):
         app.register_api(api.api)
     for api in (trainings, curves, logs, job_files):

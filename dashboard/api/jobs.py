@@ -100,7 +100,14 @@ def retry(path: JobPath, body: RetryRequest) -> Response:
 
     def change(session: Session, user: User) -> Job:
         nonlocal retried
-        retried = retry_job(session, path.job_id, actor=user.id, which=body.which, item_ids=body.items)
+        retried = retry_job(
+            session,
+            path.job_id,
+            actor=user.id,
+            which=body.which,
+            item_ids=body.items,
+            error_code=body.error_code,
+        )
         return get_job(session, user, path.job_id)
 
     job = _change(path.job_id, change)

@@ -103,6 +103,7 @@ class RetryRequest(BaseModel):
 
     which: Literal["failed", "cancelled", "unfinished"] = "failed"
     items: list[int] | None = Field(None, max_length=10_000, description="Only these of them, by id.")
+    error_code: str | None = Field(None, max_length=40, description="Only those that failed of this.")
 
 
 class Problem(BaseModel):
