@@ -15,7 +15,7 @@ from core.store import Store
 
 Thing = TypeVar("Thing")
 
-_THREADS = 4
+_THREADS = 8
 _MOST_AHEAD = 16
 _MOST_BYTES_AHEAD = 8 * 2**20
 
