@@ -36,6 +36,7 @@ from dashboard.api import (
     recordings,
     results,
     schedules,
+    storage_and_health,
     tokens,
     trainings,
     uploads,
@@ -50,6 +51,7 @@ from dashboard.pages import models as model_pages
 from dashboard.pages import operating as operating_pages
 from dashboard.pages import people as people_pages
 from dashboard.pages import schedules as schedule_pages
+from dashboard.pages import storage_and_health as storage_and_health_pages
 from dashboard.pages import training as training_pages
 from dashboard.rendering import register_rendering
 from dashboard.services import Services, attach
@@ -120,4 +122,6 @@ def create_app(settings: Settings) -> OpenAPI:
         app.register_blueprint(bp)
     app.register_api(operating.api)
     app.register_blueprint(operating_pages.bp)
+    app.register_api(storage_and_health.api)
+    app.register_blueprint(storage_and_health_pages.bp)
     return app

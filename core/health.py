@@ -1,0 +1,198 @@
+"""Whether the parts of the service answer, and how fast: for the page of health, the API and scripts that watch.
+
+Every check is by itself: one that fails says so and keeps no other from being made.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import redis
+from sqlalchemy import func, make_url, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.config import Settings
+from core.database import Database, now
+from core.errors import VoicesketchError
+from core.identifiers import new_id
+from core.store import Store
+from core.tables import Outbox, Worker
+
+_SHOWN = ("voicesketch", "celery", "redis", "sqlalchemy", "boto3", "flask", "gunicorn")
+_LARGE_WAL_BYTES = 256 * 2**20
+_LEAST_DISK_BYTES = 2**30
+_MOST_SKEW_SECONDS = 5.0
+_BELL_WAITS_SECONDS = 60.0
+_WORKER_SILENT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one part answered.
+
+    Attributes:
+        state: ok, warning (works, but look at it) or failed.
+        milliseconds: that it took.
+    """
+
+    name: str
+    state: str
+    says: str
+    milliseconds: float
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Health:
+    state: str  # the worst of its checks
+    at: datetime
+    checks: tuple[Check, ...]
+    versions: dict[str, str]
+
+
+class _Unwell(Exception):
+    """Raised by a check that has something to say."""
+
+    def __init__(self, state: str, says: str, **facts: Any) -> None:
+        super().__init__(says)
+        self.state, self.says, self.facts = state, says, facts
+
+
+Answer = tuple[str, dict[str, Any]]
+
+
+def check_health(settings: Settings, database: Database, store: Store) -> Health:
+    """Asks every part, one after another. Writes nothing but one small object, which it removes again."""
+    checks = (
+        _check("ledger", lambda: _ledger(database)),
+        _check("clock", lambda: _clock(database)),
+        _check("broker", lambda: _broker(settings)),
+        _check("object store", lambda: _store(store)),
+        _check("ticker", lambda: _ticker(database)),
+        _check("workers", lambda: _workers(database)),
+        _check("disk", lambda: _disk(database)),
+    )
+    states = {check.state for check in checks}
+    worst = "failed" if "failed" in states else "warning" if "warning" in states else "ok"
+    return Health(worst, datetime.now(UTC), checks, _versions())
+
+
+def _check(name: str, ask: Callable[[], Answer]) -> Check:
+    began = time.perf_counter()
+    state = "ok"
+    facts: dict[str, Any] = {}
+    try:
+        says, facts = ask()
+    except _Unwell as found:
+        state, says, facts = found.state, found.says, found.facts
+    except VoicesketchError as error:
+        # Its message may name addresses and keys of this installation, which only the log is for.
+        state, says = "failed", f"It does not answer ({error.code})."
+    except (SQLAlchemyError, redis.RedisError, OSError) as error:
+        state, says = "failed", f"It does not answer ({type(error).__name__})."
+    return Check(name, state, says, round((time.perf_counter() - began) * 1000, 1), facts)
+
+
+def _ledger(database: Database) -> Answer:
+    with database.read() as session:
+        sqlite = session.get_bind().dialect.name == "sqlite"
+        version = str(session.scalar(text("SELECT sqlite_version()" if sqlite else "SHOW server_version")))
+    facts: dict[str, Any] = {"kind": "SQLite" if sqlite else "PostgreSQL", "version": version}
+    if (path := _file(database)) is not None:
+        wal = path.with_name(path.name + "-wal")
+        facts["bytes"] = path.stat().st_size
+        facts["wal_bytes"] = wal.stat().st_size if wal.exists() else 0
+        if facts["wal_bytes"] > _LARGE_WAL_BYTES:
+            says = "Its write-ahead log grows; some reader has been at it for long."
+            raise _Unwell("warning", says, **facts)
+    return f"{facts['kind']} {version} answers.", facts
+
+
+def _clock(database: Database) -> Answer:
+    with database.read() as session:
+        skew = (now(session) - datetime.now(UTC)).total_seconds()
+    if abs(skew) > _MOST_SKEW_SECONDS:
+        says = f"This machine and the ledger differ by {abs(skew):.0f} s. Set both by a time server."
+        raise _Unwell("warning", says, skew_seconds=skew)
+    return "This machine and the ledger agree on the time.", {"skew_seconds": round(skew, 3)}
+
+
+def _broker(settings: Settings) -> Answer:
+    client = redis.Redis.from_url(
+        settings.broker_url.get_secret_value(), socket_timeout=3, socket_connect_timeout=3
+    )
+    try:
+        client.ping()
+        told: Any = client.info("server")
+    finally:
+        client.close()
+    version = str(told.get("valkey_version") or told.get("redis_version") or "")
+    return "It answers.", {"version": version}
+
+
+def _store(store: Store) -> Answer:
+    key, content = f"health/{new_id('check')}", b"voicesketch"
+    store.put(key, content, "text/plain")
+    try:
+        if store.get(key) != content:
+            raise _Unwell("failed", "It gave back something else than it was given.")
+    finally:
+        store.delete(key)
+    return "It keeps, gives back and removes.", {}
+
+
+def _ticker(database: Database) -> Answer:
+    with database.read() as session:
+        oldest = session.scalar(select(func.min(Outbox.created_at)).where(Outbox.published_at.is_(None)))
+        waited = (now(session) - oldest).total_seconds() if oldest is not None else 0.0
+    if waited > _BELL_WAITS_SECONDS:
+        says = f"A doorbell has waited for {waited:.0f} s; the ticker or the broker is away."
+        raise _Unwell("failed", says, oldest_bell_seconds=waited)
+    return "No doorbell waits for long.", {"oldest_bell_seconds": round(waited, 1)}
+
+
+def _workers(database: Database) -> Answer:
+    with database.read() as session:
+        at = now(session)
+        seen = session.scalars(select(Worker.seen_at).where(Worker.ended_at.is_(None))).all()
+    silent = sum((at - one).total_seconds() > _WORKER_SILENT_SECONDS for one in seen)
+    facts = {"present": len(seen), "silent": silent}
+    if silent:
+        raise _Unwell("warning", f"{silent} of {len(seen)} have not been heard of for two minutes.", **facts)
+    if not seen:
+        return "None has reported yet; one does with its first work.", facts
+    return f"{len(seen)} here, heard of lately.", facts
+
+
+def _disk(database: Database) -> Answer:
+    path = _file(database)
+    usage = shutil.disk_usage(path.parent if path is not None else Path.cwd())
+    facts = {"free_bytes": usage.free, "total_bytes": usage.total}
+    if usage.free < _LEAST_DISK_BYTES:
+        raise _Unwell("failed", "Less than 1 GiB is free where the ledger lies.", **facts)
+    return f"{usage.free / 2**30:,.0f} GiB are free.", facts
+
+
+def _file(database: Database) -> Path | None:
+    """The file of an SQLite ledger."""
+    url = make_url(str(database.engine.url.render_as_string(hide_password=False)))
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _SHOWN:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,30 @@
+"""The pages of storage and health, for operators."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+
+from core.health import check_health
+from core.storage_use import storage_use
+from dashboard.identity import viewer
+from dashboard.operating_permissions import require_operating
+from dashboard.services import services
+
+bp = Blueprint("storage_and_health_pages", __name__)
+
+CHIPS = {"ok": "completed", "warning": "queued", "failed": "failed"}
+WORDS = {"ok": "Well", "warning": "Look at it", "failed": "Failed"}
+
+
+@bp.get("/storage")
+def storage() -> str:
+    require_operating(viewer())
+    return render_template("operating/storage.html", use=storage_use(services().database))
+
+
+@bp.get("/health")
+def health() -> str:
+    require_operating(viewer())
+    here = services()
+    found = check_health(here.settings, here.database, here.store)
+    return render_template("operating/health.html", health=found, chips=CHIPS, words=WORDS)

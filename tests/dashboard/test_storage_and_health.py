@@ -1,0 +1,46 @@
+"""What is stored, and whether every part answers: on real servers, and with one of them away."""
+
+from __future__ import annotations
+
+from core.accounts import Role
+from core.health import check_health
+from core.storage_use import storage_use
+from tests.dashboard.conftest import SOUND, Place
+
+
+def test_storage_adds_up_what_was_sent(place: Place) -> None:
+    ada = place.script("ada")
+    ada.send(SOUND)
+    ada.send(SOUND + b"another")
+    assert ada.get("/api/v1/storage").status_code == 403
+    shown = place.script("olga", Role.OPERATOR).get("/api/v1/storage").json
+    kinds = {one["kind"]: (one["count"], one["bytes"]) for one in shown["data"]}
+    assert kinds["recordings"] == (2, 2 * len(SOUND) + 7)
+    assert kinds["faces"] == kinds["job files"] == (0, 0)
+    ada.send(SOUND + b"a third")
+    assert storage_use(place.database).kinds[0].count == 2  # known for a while
+    assert storage_use(place.database, fresh=True).kinds[0].count == 3
+
+
+def test_health_finds_what_answers_and_what_does_not(place: Place) -> None:
+    olga = place.script("olga", Role.OPERATOR)
+    shown = olga.get("/api/v1/health").json
+    assert {one["name"]: one["state"] for one in shown["checks"]} == dict.fromkeys(
+        ("ledger", "clock", "broker", "object store", "ticker", "workers", "disk"), "ok"
+    )
+    assert shown["state"] == "ok"
+    assert list(place.store.keys("health/")) == []
+    away = place.settings.model_copy(
+        update={"broker_url": type(place.settings.broker_url)("redis://:secret@127.0.0.1:1")}
+    )
+    found = check_health(away, place.database, place.store)
+    assert found.state == "failed"
+    assert [check.name for check in found.checks if check.state == "failed"] == ["broker"]
+    assert "secret" not in repr(found)
+
+
+def test_only_operators_open_storage_and_health(sqlite_place: Place) -> None:
+    olga, ada = sqlite_place.browser("olga", Role.OPERATOR), sqlite_place.browser("ada")
+    for path, word in (("/storage", "Recordings"), ("/health", "Object store")):
+        assert word in olga.get(path).text
+        assert ada.get(path).status_code == 403
