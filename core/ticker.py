@@ -28,6 +28,7 @@ from core.model_deletion import remove_unregistered_files
 from core.outbox import Doorbell, publish, ring_again
 from core.queue import CeleryDoorbell, make_celery
 from core.store import Store
+from core.uploads import sweep
 from core.webhooks import deliver
 from core.workers import forget_dead_workers
 
@@ -87,6 +88,8 @@ def tidy(database: Database, store: Store) -> None:
     """Removes files of models that were sent and never made into one."""
     if removed := _tried("tidy", lambda: remove_unregistered_files(database, store)):
         log.info("removed files of no model", files=removed)
+    if swept := _tried("sweep", lambda: sweep(database, store)):
+        log.info("swept unfinished uploads", uploads=swept)
 
 
 def _tried(what: str, step: Callable[[], int]) -> int:

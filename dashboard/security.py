@@ -67,7 +67,12 @@ def limit_body() -> None:
     """Sets how much of a body this route reads; a longer one is answered with 413."""
     if request.endpoint in ("jobs.create", "datasets.create", "collections.add"):
         request.max_content_length = JOB_BODY_BYTES
-    elif request.endpoint in ("recordings.send", "models.send_file"):
+    elif request.endpoint in (
+        "recordings.send",
+        "models.send_file",
+        "uploads.put_part",
+        "uploads.send_archive",
+    ):
         # Counted while it is read, by whoever takes it in. None would mean the small limit of all others.
         request.max_content_length = sys.maxsize
 

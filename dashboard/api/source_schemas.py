@@ -1,0 +1,96 @@
+"""What the API takes and answers where recordings come in: uploads in parts, archives, manifests, estimates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.specs import NewItem
+
+
+class UploadPath(BaseModel):
+    upload_id: str = Field(max_length=40)
+
+
+class PartPath(UploadPath):
+    number: int = Field(ge=1, le=10_000)
+
+
+class NewUpload(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=1000, description="File name, for people to read.")
+    size_bytes: int = Field(ge=1, le=2**50)
+    fingerprint: str = Field(
+        min_length=1,
+        max_length=200,
+        description="Your own mark of the file, by which its upload is found again.",
+    )
+
+
+class UploadView(BaseModel):
+    id: str
+    name: str
+    size_bytes: int
+    part_bytes: int = Field(description="Of every part but the last.")
+    parts: int = Field(description="How many there are; their numbers begin at 1.")
+    sent: list[int] = Field(description="Numbers of the parts that are here already.")
+    recording: str | None = Field(description="SHA-256 of it, once it was completed.")
+    created_at: datetime
+    expires_at: datetime = Field(description="Swept away then, unless it was completed.")
+    finished_at: datetime | None
+
+
+class Gone(BaseModel):
+    id: str
+
+
+class UnpackedView(BaseModel):
+    items: list[NewItem] = Field(description="For `POST /api/v1/jobs`, as they are.")
+    failed: int = Field(description="Items that carry a reason instead of a recording.")
+    left_out: int = Field(description="Notes, tables and hidden files.")
+
+
+class ManifestText(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["csv", "jsonl"]
+    text: str = Field(max_length=64 * 2**20)
+
+
+class ManifestLine(BaseModel):
+    line: int
+    key: str
+    path: str
+
+
+class ManifestProblem(BaseModel):
+    line: int
+    message: str
+
+
+class ManifestReport(BaseModel):
+    ok: bool
+    lines: list[ManifestLine]
+    problems: list[ManifestProblem] = Field(description="At most a hundred of them, by line.")
+    problem_count: int
+
+
+class EstimateQuery(BaseModel):
+    model: str = Field("production", max_length=160, description="An alias, a name, or name@version.")
+    items: int = Field(1, ge=1, le=10_000_000)
+
+
+class EstimateView(BaseModel):
+    model: str
+    items: int
+    seconds_per_item: float | None = Field(
+        description="Of jobs with this model that ended lately; null if none did."
+    )
+    ahead: int = Field(description="Recordings of other jobs that wait or are at work.")
+    wait_seconds: float | None = Field(description="Until those are done, at the same pace.")
+    work_seconds: float | None
+    total_seconds: float | None
+    jobs: int = Field(description="How many jobs this was learned from.")
