@@ -41,7 +41,11 @@ COMMANDS = {
     "schedules": Entry("core.cli.schedules", "Retrain models by the clock, or when new pairs have arrived."),
     "convert": Entry("core.cli.convert", "Make model folders of weights from other frameworks."),
     "demo": Entry("core.cli.demo", "Start everything, draw a folder of recordings through the queue, stop."),
-    "users": Entry("core.cli.users", "Add people, and make sign-in links and tokens for them."),
+    "users": Entry("core.cli.users", "Add people; give them passwords, sign-in links and tokens."),
+    "tokens": Entry("core.cli.tokens", "Your tokens for scripts, and what each may do at most."),
+    "workers": Entry("core.cli.workers", "Look at workers, drain them, and let them claim again."),
+    "queues": Entry("core.cli.queues", "Show what waits in each queue, and who serves it."),
+    "storage": Entry("core.cli.storage", "Show how much is stored of each kind."),
     "doctor": Entry(
         "core.cli.doctor", "Show versions, servers, devices, and what runs and how much memory it uses."
     ),

@@ -97,6 +97,36 @@ def token(
             typer.echo(issue_token(session, _find(session, name), called))
 
 
+@app.command()
+def password(
+    name: Annotated[str, typer.Argument()] = "admin",
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read it from standard input, not by a prompt.")
+    ] = False,
+    data: Folder = DEFAULT_FOLDER,
+) -> None:
+    """Give somebody a password; ends their sessions."""
+    with told(), _ledger(data) as (database, _):
+        import sys
+
+        from core.audit import record
+        from core.passwords import set_password
+
+        with database.read() as session:
+            user = _find(session, name)
+        new = (
+            sys.stdin.readline().rstrip("\r\n")
+            if stdin
+            else typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+        )
+        set_password(database, user, new)
+        with database.write() as session:
+            record(
+                session, actor="shell", action="user.password", subject=user.id, details={"name": user.name}
+            )
+        typer.echo(f"{user.name} signs in with the new password from now on.", err=True)
+
+
 def _find(session: Session, name: str) -> User:
     from sqlalchemy import select
 

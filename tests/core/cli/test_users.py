@@ -75,3 +75,17 @@ def test_a_folder_without_a_ledger_says_how_to_make_one(tmp_path: Path) -> None:
     code, output = run("list", "--data", str(tmp_path))
     assert code == 2
     assert "voicesketch up --data" in output
+
+
+def test_a_password_from_standard_input_signs_in(data: Path) -> None:
+    from core.database import Database
+    from core.passwords import sign_in_by_password
+
+    options = ["--data", str(data)]
+    short = CliRunner().invoke(app, ["password", "--stdin", *options], input="short\n")
+    assert short.exit_code == 2
+    done = CliRunner().invoke(app, ["password", "--stdin", *options], input="four plain words here\n")
+    assert done.exit_code == 0, done.output
+    database = Database(f"sqlite:///{data / 'ledger.sqlite3'}")
+    assert sign_in_by_password(database, "admin", "four plain words here").role == "admin"
+    database.dispose()
