@@ -1,0 +1,167 @@
+// One face, large: beside what was heard, with its facts, a star and a note. The address of the page names it, so that
+// it can be sent to somebody. A dialog of the browser's own keeps the focus inside.
+import { csrf, toast, writeTimes } from "./base.js";
+
+const page = document.getElementById("job");
+const items = page.dataset.events.replace(/\/events$/, "/items");
+const windows = "BroadcastChannel" in window ? new BroadcastChannel("voicesketch-marks") : null;
+const box = document.createElement("dialog");
+box.className = "lightbox";
+box.setAttribute("aria-labelledby", "lightbox-name");
+let shown = null;
+
+function make(tag, className = "", text = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+function button(label, action) {
+  const made = make("button", "button", label);
+  made.type = "button";
+  made.addEventListener("click", action);
+  return made;
+}
+
+const face = make("img", "lightbox-face");
+const name = make("h2");
+name.id = "lightbox-name";
+name.tabIndex = -1;
+name.autofocus = true; // not the player, which has a use of its own for the arrow keys
+const heard = make("div", "lightbox-heard");
+const spectrogram = make("img");
+spectrogram.alt = "Spectrogram of the recording";
+const head = make("i", "lightbox-head");
+heard.append(spectrogram, head);
+const sound = make("audio");
+sound.controls = true;
+sound.preload = "metadata";
+const facts = make("dl", "lightbox-facts");
+const star = button("Favourite", () => mark({ favourite: star.getAttribute("aria-pressed") !== "true" }));
+const note = make("textarea");
+note.maxLength = 2000;
+note.rows = 3;
+const label = make("label", "", "Note");
+label.append(note);
+const actions = make("div", "actions");
+actions.append(
+  button("Previous", () => step(-1)), button("Next", () => step(1)), star, button("Close", () => box.close()),
+);
+const side = make("div", "lightbox-side");
+side.append(name, heard, sound, facts, label, actions);
+box.append(face, side);
+document.body.append(box);
+
+function fact(term, value) {
+  if (value === null || value === "") return;
+  const said = make("dd");
+  said.append(value);
+  facts.append(make("dt", "", term), said);
+}
+
+function when(at) {
+  if (!at) return null;
+  const time = make("time", "", at);
+  time.dateTime = at;
+  return time;
+}
+
+function showMark(found) {
+  star.setAttribute("aria-pressed", String(Boolean(found?.favourite)));
+  if (document.activeElement !== note) note.value = found?.note ?? "";
+}
+
+async function open(id) {
+  const answer = await fetch(`${items}/${id}`);
+  if (!answer.ok) {
+    toast("That face is not here.");
+    return;
+  }
+  const item = await answer.json();
+  await saveNote();
+  shown = item;
+  name.textContent = item.name;
+  face.hidden = !item.face_url;
+  if (item.face_url) face.src = item.face_url;
+  face.alt = `Face guessed from ${item.name}`;
+  heard.hidden = !item.spectrogram_url;
+  if (item.spectrogram_url) spectrogram.src = item.spectrogram_url;
+  sound.pause();
+  sound.hidden = !item.recording_url;
+  if (item.recording_url) sound.src = item.recording_url;
+  head.style.left = "0";
+  facts.replaceChildren();
+  fact("Your name for it", item.key);
+  fact("State", item.state);
+  fact("Why", item.error ? `${item.error.message} (${item.error.code})` : null);
+  fact("Attempts", String(item.attempts));
+  fact("Work", item.seconds === null ? null : `${item.seconds.toFixed(2)} s`);
+  fact("Finished", when(item.finished_at));
+  fact("Recording", item.recording);
+  writeTimes(facts);
+  note.value = item.mark?.note ?? "";
+  showMark(item.mark);
+  history.replaceState(null, "", `#item=${id}`);
+  if (!box.open) box.showModal();
+}
+
+// Along the tiles as they stand on the page.
+function step(by) {
+  const tiles = [...document.querySelectorAll("#gallery .tile")].map((tile) => Number(tile.id.slice(5)));
+  const next = tiles[tiles.indexOf(shown.id) + by];
+  if (next !== undefined) open(next);
+}
+
+async function mark(change) {
+  const marked = shown;
+  const answer = await fetch(`${items}/${marked.id}/mark`, {
+    method: "PUT",
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+    body: JSON.stringify(change),
+  });
+  if (!answer.ok) {
+    toast(answer.status === 403 ? "You may look at this face, but not mark it." : "The mark could not be kept. Try again.");
+    return;
+  }
+  marked.mark = await answer.json();
+  if (shown === marked) showMark(marked.mark);
+  windows?.postMessage({ item: marked.id, mark: marked.mark });
+}
+
+async function saveNote() {
+  if (shown && note.value.trim() !== (shown.mark?.note ?? "")) await mark({ note: note.value });
+}
+
+note.addEventListener("change", saveNote);
+sound.addEventListener("timeupdate", () => {
+  head.style.left = `${(100 * sound.currentTime) / (sound.duration || 1)}%`;
+});
+box.addEventListener("close", async () => {
+  sound.pause();
+  await saveNote();
+  history.replaceState(null, "", location.pathname + location.search);
+  document.querySelector(`#item-${shown.id} .tile-face a`)?.focus();
+});
+box.addEventListener("keydown", (event) => {
+  if (event.target === note || event.target === sound) return;
+  if (event.key === "ArrowLeft") step(-1);
+  else if (event.key === "ArrowRight") step(1);
+  else return;
+  event.preventDefault();
+});
+windows?.addEventListener("message", ({ data }) => {
+  if (shown?.id !== data.item) return;
+  shown.mark = data.mark;
+  showMark(data.mark);
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("#gallery .tile-face a");
+  // With a key held, the picture opens in a tab or window as any link does.
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  open(Number(link.closest(".tile").id.slice(5)));
+});
+
+const asked = /^#item=(\d+)$/.exec(location.hash);
+if (asked) open(Number(asked[1]));

@@ -1,0 +1,47 @@
+"""One face, large: its facts, a star and a note, and an address that leads back to it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitor
+from tests.dashboard.conftest import Place
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
+    visitor: Visitor, live_place: Place
+) -> None:
+    ada = live_place.script()
+    job_id = ada.job(3)
+    live_place.worker().run()
+    page = visitor.open(live_place.link())
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("main")).to_be_visible()
+    page.goto(f"{live_place.settings.public_url}/jobs/{job_id}")
+    page.wait_for_load_state()
+
+    page.get_by_role("link", name="Open the face drawn for voice 0.flac").click()
+    box = page.get_by_role("dialog", name="voice 0.flac")
+    expect(box).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    box = page.get_by_role("dialog", name="voice 1.flac")
+    expect(box).to_contain_text("line 1")
+    box.get_by_role("button", name="Favourite").click()
+    expect(box.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+    box.get_by_label("Note").fill("the calm one")
+    with page.expect_response(lambda answer: answer.url.endswith("/mark")):
+        page.keyboard.press("Tab")
+    address = page.url
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    expect(page.get_by_role("link", name="Open the face drawn for voice 1.flac")).to_be_focused()
+
+    again = visitor.open(address)
+    box = again.get_by_role("dialog", name="voice 1.flac")
+    expect(box.get_by_label("Note")).to_have_value("the calm one")
+    expect(box.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+    marked = ada.get(f"/api/v1/jobs/{job_id}/items?favourites=true").json["data"]
+    assert [item["key"] for item in marked] == ["line 1"]
