@@ -1,9 +1,8 @@
-"""What the API takes and answers where recordings come in: uploads in parts, archives, manifests, estimates."""
+"""What the API takes and answers where recordings come in: uploads in parts, and archives."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -51,46 +50,3 @@ class UnpackedView(BaseModel):
     items: list[NewItem] = Field(description="For `POST /api/v1/jobs`, as they are.")
     failed: int = Field(description="Items that carry a reason instead of a recording.")
     left_out: int = Field(description="Notes, tables and hidden files.")
-
-
-class ManifestText(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    format: Literal["csv", "jsonl"]
-    text: str = Field(max_length=64 * 2**20)
-
-
-class ManifestLine(BaseModel):
-    line: int
-    key: str
-    path: str
-
-
-class ManifestProblem(BaseModel):
-    line: int
-    message: str
-
-
-class ManifestReport(BaseModel):
-    ok: bool
-    lines: list[ManifestLine]
-    problems: list[ManifestProblem] = Field(description="At most a hundred of them, by line.")
-    problem_count: int
-
-
-class EstimateQuery(BaseModel):
-    model: str = Field("production", max_length=160, description="An alias, a name, or name@version.")
-    items: int = Field(1, ge=1, le=10_000_000)
-
-
-class EstimateView(BaseModel):
-    model: str
-    items: int
-    seconds_per_item: float | None = Field(
-        description="Of jobs with this model that ended lately; null if none did."
-    )
-    ahead: int = Field(description="Recordings of other jobs that wait or are at work.")
-    wait_seconds: float | None = Field(description="Until those are done, at the same pace.")
-    work_seconds: float | None
-    total_seconds: float | None
-    jobs: int = Field(description="How many jobs this was learned from.")
