@@ -43,6 +43,7 @@ def routes(place: Place, job_id: str, item_id: int, sha256: str) -> list[Route]:
         "alias": "production",
         "other": "default@1",
         "run_id": "run_nothing",
+        "number": 1,
     }
     found = []
     for rule in place.app.url_map.iter_rules():
