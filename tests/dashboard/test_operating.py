@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import threading
+
 from sqlalchemy import select
+from werkzeug.serving import make_server
 
 from core.accounts import Role
 from core.audit import list_entries
+from core.cli.queues import app as queues_command
+from core.cli.storage import app as storage_command
+from core.cli.workers import app as workers_command
 from core.database import now
 from core.tables import Outbox, Worker
 from core.worker_queries import list_queues
-from core.workers import tell_utilisation
+from core.workers import end_worker, register_worker, tell_utilisation
 from tests.dashboard.conftest import Place
+from tests.dashboard.test_datasets import _Quiet, run
 
 
 def test_an_operator_drains_a_worker_and_lets_it_claim_again(place: Place) -> None:
     olga, ada = place.script("olga", Role.OPERATOR), place.script("ada")
     job = ada.job(3, name="three voices")
     with place.database.write() as session:
-        from core.workers import register_worker
-
         worker = register_worker(session, queue="gpu", device="cpu")
         tell_utilisation(session, worker, {"cpu_percent": 42.5, "memory_bytes": 10**9, "device_name": "Core"})
     shown = olga.get("/api/v1/workers").json["data"]
@@ -52,8 +58,6 @@ def test_an_operator_drains_a_worker_and_lets_it_claim_again(place: Place) -> No
 def test_a_worker_that_is_gone_or_unknown_cannot_be_drained(sqlite_place: Place) -> None:
     olga = sqlite_place.script("olga", Role.OPERATOR)
     with sqlite_place.database.write() as session:
-        from core.workers import end_worker, register_worker
-
         worker = register_worker(session, queue="gpu", device="cpu")
         end_worker(session, worker)
     assert olga.post(f"/api/v1/workers/{worker}/drain").status_code == 409
@@ -64,8 +68,6 @@ def test_a_worker_that_is_gone_or_unknown_cannot_be_drained(sqlite_place: Place)
 def test_viewers_look_and_change_nothing_and_submitters_do_not_look(sqlite_place: Place) -> None:
     viewer, ada = sqlite_place.browser("vic", Role.VIEWER), sqlite_place.browser("ada")
     with sqlite_place.database.write() as session:
-        from core.workers import register_worker
-
         worker = register_worker(session, queue="gpu", device="cpu")
     for path in ("/workers", "/queues"):
         assert viewer.get(path).status_code == 200
@@ -96,7 +98,6 @@ def test_a_queue_says_how_long_it_takes_once_a_rate_is_known(sqlite_place: Place
 
 def test_a_worker_that_works_shows_its_chunk(sqlite_place: Place) -> None:
     from core.leases import claim_chunk
-    from core.workers import register_worker
 
     job = sqlite_place.script("ada").job(3, name="three voices")
     with sqlite_place.database.write() as session:
@@ -108,3 +109,27 @@ def test_a_worker_that_works_shows_its_chunk(sqlite_place: Place) -> None:
     assert shown["state"] == "draining"
     assert [(one["job"], one["items"], one["done"]) for one in shown["chunks"]] == [(job, 2, 0)]
     assert "three voices" in sqlite_place.browser("olga", Role.OPERATOR).get("/workers").text
+
+
+def test_the_shell_lists_and_drains(sqlite_place: Place) -> None:
+    sqlite_place.script("ada").job(3)
+    with sqlite_place.database.write() as session:
+        worker = register_worker(session, queue="gpu", device="cpu")
+    token = sqlite_place.script("olga", Role.OPERATOR).token
+    server = make_server("127.0.0.1", 0, sqlite_place.app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    where = ["--url", f"http://127.0.0.1:{server.server_port}", "--token", token]
+    try:
+        assert f"{worker} is drained." in run(workers_command, "drain", worker, *where).stdout
+        assert "drained" in run(workers_command, "list", *where).stdout
+        assert f"{worker} is idle." in run(workers_command, "undrain", worker, *where).stdout
+        assert run(workers_command, "drain", "worker_nobody", *where).exit_code == 2
+        (queue,) = json.loads(run(queues_command, *where, "--json").stdout)
+        assert queue["items"] == 3
+        assert "gpu" in run(queues_command, *where).stdout
+        assert "recordings" in run(storage_command, *where).stdout
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
