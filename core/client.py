@@ -109,6 +109,7 @@ class Client(ScheduleCalls):
         name: str = "",
         priority: int = 0,
         seed: int = 0,
+        labels: Mapping[str, str] | None = None,
     ) -> JobView:
         """Submits a job; sent twice with one key, it is made once."""
         body: dict[str, Any] = {
@@ -117,6 +118,7 @@ class Client(ScheduleCalls):
             "priority": priority,
             "seed": seed,
             "items": [item.model_dump(exclude_none=True) for item in items],
+            "labels": dict(labels or {}),
         }
         if model is not None:
             body["model"] = model

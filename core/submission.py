@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +75,7 @@ def submit(
     name: str | None = None,
     priority: int = 0,
     seed: int = 0,
+    labels: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[JobView, Intake]:
     """Sends the recordings, or the pictures for a model that draws from those, and makes the job.
@@ -104,6 +105,7 @@ def submit(
         name=name or _name_for(paths),
         priority=priority,
         seed=seed,
+        labels=labels,
     )
     return job, intake
 
@@ -159,6 +161,7 @@ def submit_and_wait(
     name: str | None = None,
     priority: int = 0,
     seed: int = 0,
+    labels: Mapping[str, str] | None = None,
     progress: bool | Progress = True,
 ) -> SubmitResult:
     """All three in a row; with no `out`, nothing is downloaded.
@@ -173,7 +176,7 @@ def submit_and_wait(
     with shown:
         began = time.monotonic()
         job, intake = submit(
-            client, paths, model=model, name=name, priority=priority, seed=seed, progress=shown
+            client, paths, model=model, name=name, priority=priority, seed=seed, labels=labels, progress=shown
         )
         try:
             job = wait(client, job.id, progress=shown)

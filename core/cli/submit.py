@@ -33,6 +33,9 @@ def submit(
     ] = None,
     priority: Annotated[int, typer.Option(min=-100, max=100, help="Higher ones are claimed first.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise, for models that take any.")] = 0,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Your own words about it; may be repeated.", metavar="NAME=VALUE")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Wait, then write the results here.", metavar="DIR")
@@ -44,20 +47,50 @@ def submit(
 ) -> None:
     """Submit recordings as one job."""
     with told():
+        labels = _labels(label or [])
         client = connect(url, token, data)
         if wait or out:
             from core.submission import submit_and_wait
 
             result = submit_and_wait(
-                client, paths, out, model=model, name=name, priority=priority, seed=seed, progress=True
+                client,
+                paths,
+                out,
+                model=model,
+                name=name,
+                priority=priority,
+                seed=seed,
+                labels=labels,
+                progress=True,
             )
         else:
-            result = _submit_only(client, paths, model=model, name=name, priority=priority, seed=seed)
+            result = _submit_only(
+                client, paths, model=model, name=name, priority=priority, seed=seed, labels=labels
+            )
         _show(result, as_json=as_json, waited=wait or out is not None)
 
 
+def _labels(given: list[str]) -> dict[str, str]:
+    from core.errors import InvalidRequest
+
+    labels = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign or not name.strip():
+            raise InvalidRequest(f"--label takes NAME=VALUE, and not {one!r}.")
+        labels[name] = value
+    return labels
+
+
 def _submit_only(
-    client: Client, paths: list[Path], *, model: str | None, name: str | None, priority: int, seed: int
+    client: Client,
+    paths: list[Path],
+    *,
+    model: str | None,
+    name: str | None,
+    priority: int,
+    seed: int,
+    labels: dict[str, str],
 ) -> SubmitResult:
     from core.progress import make_progress
     from core.submission import result_of
@@ -65,7 +98,14 @@ def _submit_only(
 
     with make_progress() as progress:
         job, intake = send(
-            client, paths, model=model, name=name, priority=priority, seed=seed, progress=progress
+            client,
+            paths,
+            model=model,
+            name=name,
+            priority=priority,
+            seed=seed,
+            labels=labels,
+            progress=progress,
         )
     return result_of(job, left_out=intake.left_out)
 
