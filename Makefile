@@ -17,7 +17,7 @@ export IN OUT DATA PORT
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up install install-dev test check fix bench golden lock clean distclean
+.PHONY: help demo up install install-dev test soak check fix bench golden lock clean distclean
 
 help: ## List what can be made
 	@echo "make TARGET, where TARGET is one of:"
@@ -35,8 +35,11 @@ install: $(VENV)/.runtime ## Install what running needs into .venv
 
 install-dev: $(VENV)/.dev ## Install what testing needs as well
 
-test: $(VENV)/.dev ## Run every test
+test: $(VENV)/.dev ## Run every test but the soaks
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGUMENTS)
+
+soak: $(VENV)/.dev ## Run the tests that do the same many times over
+	@$(BIN)/python -m pytest -q -m soak $(PYTEST_ARGUMENTS)
 
 check: $(VENV)/.dev ## Format check, lint, types, import contracts, migrations; all of them before failing
 	@failed=; \

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from core.metric_words import metric_interval, metric_number, metric_title
 from core.queries import ItemRow
 from core.registry import input_of
-from core.states import ITEM_WITH_FACE
+from core.states import ITEM_WITH_FACE, JobState
 from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.navigation import has_page, main_links, operate_links
@@ -55,6 +55,7 @@ def register_rendering(app: Flask) -> None:
         main_links=main_links,
         operate_links=operate_links,
         job_words=job_words,
+        job_state_words=lambda state: JOB_WORDS[JobState(state)],
         item_words=ITEM_WORDS,
         step_words=STEP_WORDS,
         bar=bar,

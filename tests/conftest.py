@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import tempfile
 import uuid
@@ -17,6 +18,10 @@ from core.stack import seaweed
 from tests.servers import Broker, ObjectStore, Postgres, start_seaweed, start_valkey
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Every core has a process of its own then. Said before anybody imports torch, and heard by child processes too.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

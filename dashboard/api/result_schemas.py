@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dashboard.api.schemas import ItemId
+
 
 class FacesQuery(BaseModel):
     state: str | None = Field(
@@ -17,7 +19,7 @@ class FacesQuery(BaseModel):
 class FaceSelection(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    items: list[int] = Field(min_length=1, max_length=100_000, description="Ids of the items wanted.")
+    items: list[ItemId] = Field(min_length=1, max_length=100_000, description="Ids of the items wanted.")
 
 
 class SheetQuery(FacesQuery):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,12 +11,15 @@ from core.specs import NewItem
 from core.states import ItemState, JobState
 
 
+ItemId = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
 class JobPath(BaseModel):
     job_id: str = Field(max_length=40, description="As answered when the job was made.")
 
 
 class ItemPath(JobPath):
-    item_id: int = Field(ge=0, le=2**63 - 1)
+    item_id: ItemId
 
 
 class RecordingPath(BaseModel):
@@ -102,7 +105,7 @@ class RetryRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     which: Literal["failed", "cancelled", "unfinished"] = "failed"
-    items: list[int] | None = Field(None, max_length=10_000, description="Only these of them, by id.")
+    items: list[ItemId] | None = Field(None, max_length=10_000, description="Only these of them, by id.")
     error_code: str | None = Field(None, max_length=40, description="Only those that failed of this.")
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from core.dataset_queries import dataset_of
-from core.errors import Conflict, InvalidRequest
-from core.jobs import cancel_job, pause_job, resume_job, retry_job
+from core.errors import Conflict, InvalidRequest, NotFound
+from core.jobs import cancel_job, pause_job, resume_job, retry_job, set_priority
 from core.queries import (
     ItemRow,
     errors_by_code,
@@ -23,16 +23,29 @@ from core.queries import (
     get_job,
     items_by_id,
     items_page,
+    job_input,
     last_transition_id,
+    list_models,
     model_label,
 )
+from core.registry import input_of
+from core.reruns import RERUN_KINDS, Which, plan_rerun, rerun_job
 from core.specs import PROGRAM_KINDS
 from core.states import ITEM_WITH_FACE, JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, ItemState, JobState
-from core.tables import Job
+from core.tables import Job, User
+from core.throughput import timeline
 from core.training import run_again
 from dashboard.identity import viewer
 from dashboard.pages import program_page
-from dashboard.permissions import may_change, require_change, require_trainer
+from dashboard.permissions import (
+    may_change,
+    may_change_models,
+    may_submit,
+    require_change,
+    require_priority,
+    require_submitter,
+    require_trainer,
+)
 from dashboard.services import services
 
 bp = Blueprint("job_page", __name__)
@@ -78,14 +91,17 @@ def tiles(job_id: str) -> str:
         return render_template(_template(job), job=job, **_tiles(session, job, _shown()))
 
 
-@bp.post("/jobs/<job_id>/<any(cancel,pause,resume,retry):action>")
+@bp.post("/jobs/<job_id>/<any(cancel,pause,resume,retry,priority):action>")
 def change(job_id: str, action: str) -> ResponseReturnValue:
     user = viewer()
     changes: dict[str, Callable[[Session], object]] = {
         "cancel": lambda session: cancel_job(session, job_id, actor=user.id),
         "pause": lambda session: pause_job(session, job_id, actor=user.id),
         "resume": lambda session: resume_job(session, job_id, actor=user.id),
-        "retry": lambda session: retry_job(session, job_id, actor=user.id, which=_which()),
+        "retry": lambda session: retry_job(
+            session, job_id, actor=user.id, which=_which(), error_code=_error_code()
+        ),
+        "priority": lambda session: set_priority(session, job_id, _priority(user), actor=user.id),
     }
     refused = None
     try:
@@ -112,6 +128,32 @@ def again(job_id: str) -> ResponseReturnValue:
     return redirect(url_for("job_page.show", job_id=made.id), 303)
 
 
+@bp.post("/jobs/<job_id>/rerun")
+def rerun(job_id: str) -> ResponseReturnValue:
+    """Says how many recordings would be run again, or makes the job that does."""
+    user = viewer()
+    require_submitter(user)
+    here = services()
+    model = request.form.get("model", "")[:160]
+    which: Which = next((one for one in RERUN_KINDS if one == request.form.get("of")), "missing")
+    try:
+        if "dry" in request.form:
+            with here.database.read() as session:
+                plan = plan_rerun(session, user, job_id, model=model, which=which)
+            return render_template("jobs/_rerun_plan.html", plan=plan, refused=None)
+        with here.database.write() as session:
+            most = here.settings.max_items_per_job
+            made = rerun_job(session, user, job_id, model=model, which=which, max_items=most).id
+    except InvalidRequest as error:
+        if "HX-Request" in request.headers:
+            return render_template("jobs/_rerun_plan.html", plan=None, refused=error.message)
+        raise
+    address = url_for("job_page.show", job_id=made)
+    if "HX-Request" in request.headers:
+        return Response(headers={"HX-Redirect": address})
+    return redirect(address, 303)
+
+
 def _render_summary(session: Session, job: Job, refused: str | None = None) -> str:
     if job.kind in PROGRAM_KINDS:
         shown = {**program_page.summary(session, job), "refused": refused}
@@ -134,7 +176,13 @@ def _summary(session: Session, job: Job) -> dict[str, object]:
         "seen": last_transition_id(session, job.id),
         "final": state in JOB_FINAL,
         "faces": job.done + job.cached,
+        "moves": timeline(session, job.id),
+        "rerun_of": _rerun_of(session, job),
+        "rerun_models": _rerun_models(session, job) if may_submit(viewer()) else [],
+        "is_operator": may_change_models(viewer()),
         "can": {
+            "priority": mine and state not in JOB_FINAL,
+            "retry_unfinished": mine and state in JOB_RETRYABLE and job.failed > 0 and job.cancelled > 0,
             "pause": mine and state in JOB_CLAIMABLE,
             "resume": mine and state is JobState.PAUSED,
             "cancel": mine and state not in JOB_FINAL and state is not JobState.CANCELLING,
@@ -142,6 +190,22 @@ def _summary(session: Session, job: Job) -> dict[str, object]:
             "retry_cancelled": mine and state in JOB_RETRYABLE and job.cancelled > 0,
         },
     }
+
+
+def _rerun_of(session: Session, job: Job) -> Job | None:
+    """The job whose recordings this one took over, where the viewer may see it."""
+    try:
+        return get_job(session, viewer(), job.rerun_of) if job.rerun_of else None
+    except NotFound:
+        return None
+
+
+def _rerun_models(session: Session, job: Job) -> list[str]:
+    """What can draw from the recordings of the job, newest first."""
+    drawn_from = job_input(session, job)
+    if drawn_from is None:
+        return []
+    return [model.label for model, _ in list_models(session) if input_of(model) == drawn_from]
 
 
 def _template(job: Job) -> str:
@@ -176,3 +240,19 @@ def _which() -> Literal["failed", "cancelled", "unfinished"]:
         case "unfinished":
             return "unfinished"
     raise InvalidRequest("Nothing of that kind can be retried.")
+
+
+def _error_code() -> str | None:
+    return request.form.get("error_code", "")[:40] or None
+
+
+def _priority(user: User) -> int:
+    given = request.form.get("priority", "")
+    try:
+        priority = int(given[:5])
+    except ValueError as error:
+        raise InvalidRequest("A priority is a whole number from -100 to 100.") from error
+    if not -100 <= priority <= 100:
+        raise InvalidRequest("A priority is a whole number from -100 to 100.")
+    require_priority(user, priority)
+    return priority

@@ -91,3 +91,27 @@ def test_a_dry_run_says_what_running_again_then_does(place: Place) -> None:
     assert bob.post(path, json=plan).status_code == 404
     assert place.script("eve", Role.VIEWER).post(path, json=plan).status_code == 403
     assert ada.post(path, json={"model": "nix"}).status_code == 400
+
+
+def test_the_page_shows_how_a_job_went_and_runs_it_again(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
+    items = [
+        {"key": "a", "recording": ada.send()},
+        {"key": "b", "error_code": "unreadable_file", "error_message": "It is gone."},
+    ]
+    job_id = ada.submit(items, labels={"team": "radio"}).json["id"]
+    browser = sqlite_place.browser("ada")
+    browser.get(f"/jobs/{job_id}")
+    assert browser.post(f"/jobs/{job_id}/priority", priority="-3").status_code == 303
+    assert browser.post(f"/jobs/{job_id}/priority", priority="3").status_code == 403
+    assert browser.post(f"/jobs/{job_id}/priority", priority="x").status_code == 400
+    sqlite_place.worker().run()
+    page = browser.get(f"/jobs/{job_id}").text
+    assert "Priority 0 to -3" in page
+    assert "team: radio" in page
+    _second_model(sqlite_place)
+    dry = browser.post(f"/jobs/{job_id}/rerun", model="default@2", of="missing", dry="yes")
+    assert "<b>1</b> recording with default@2" in dry.text
+    made = browser.post(f"/jobs/{job_id}/rerun", model="default@2", of="all")
+    assert made.status_code == 303
+    assert f'href="/jobs/{job_id}"' in browser.get(made.location).text
