@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.specs import NewItem
 from core.states import ItemState, JobState
 
-
 ItemId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 

@@ -27,6 +27,7 @@ from core.states import ItemState, JobState
 from core.tables import Job
 from core.training import run_again
 from core.training_specs import AnalyseSpec, EvaluateSpec, GanTask, TrainSpec
+from core.workers import drain_processes
 from tests.conftest import settings_for, sqlite_url
 from tests.servers import Broker, ObjectStore
 from tests.worker.program_place import ProgramPlace
@@ -326,7 +327,8 @@ def test_a_worker_that_leaves_gives_its_training_back_with_a_checkpoint(place: P
     job = a_training(place)
     with Worker(place) as worker:
         wait_for(lambda: len(place.points(job)) >= 2)
-        worker.runner._pulse._draining.set()
+        with place.database.write() as session:
+            drain_processes(session, [os.getpid()])
         worker.join()
     training = place.steps(job)[0]
     assert training.state is ItemState.PENDING
