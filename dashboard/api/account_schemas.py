@@ -87,7 +87,7 @@ class UserPage(BaseModel):
     next: str | None = Field(description="Send it as `after` for the next page.")
 
 
-class LinkView(BaseModel):
+class SignInLink(BaseModel):
     link: str = Field(description="Signs its opener in, once, within the hour.")
 
 

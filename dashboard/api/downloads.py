@@ -20,7 +20,7 @@ from core.tables import Job
 from core.webhooks import notes_of_job
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
 from dashboard.api.object_response import disposition
-from dashboard.api.result_schemas import LinkView, NoteView, SheetQuery, WebhookView
+from dashboard.api.result_schemas import FaceLink, JobNoteView, SheetQuery, WebhookView
 from dashboard.api.schemas import ItemPath, JobPath, Problem
 from dashboard.identity import viewer
 from dashboard.prefetching import fetched_ahead
@@ -64,7 +64,7 @@ def sheet_pdf(path: JobPath, query: SheetQuery) -> Response:
 
 
 @api.post(
-    "/jobs/<job_id>/items/<int:item_id>/link", responses={"200": LinkView, "409": Problem, "503": Problem}
+    "/jobs/<job_id>/items/<int:item_id>/link", responses={"200": FaceLink, "409": Problem, "503": Problem}
 )
 def link(path: ItemPath) -> Response:
     """A link to the face that works without signing in, for 15 minutes."""
@@ -85,7 +85,7 @@ def link(path: ItemPath) -> Response:
         seconds=int(LINK_LIFE.total_seconds()),
         disposition=disposition("attachment", safe_stem(row.name) + ".png"),
     )
-    return answer(LinkView(url=url, expires_at=expires_at))
+    return answer(FaceLink(url=url, expires_at=expires_at))
 
 
 @api.get("/jobs/<job_id>/webhook", responses={"200": WebhookView})
@@ -95,7 +95,7 @@ def webhook(path: JobPath) -> Response:
         job = get_job(session, viewer(), path.job_id)
         url, notes = notes_of_job(session, job.id)
         views = [
-            NoteView(
+            JobNoteView(
                 id=note.id,
                 delivered=note.delivered_at is not None,
                 delivered_at=note.delivered_at,

@@ -12,7 +12,7 @@ from core.reruns import plan_rerun, rerun_job
 from core.throughput import throughput, timeline
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.job_schemas import (
-    MoveView,
+    JobMoveView,
     NewPriority,
     RerunRequest,
     RerunView,
@@ -33,7 +33,7 @@ def moves(path: JobPath) -> Response:
     """The moves of the job itself, oldest first."""
     with services().database.read() as session:
         found = timeline(session, get_job(session, viewer(), path.job_id).id)
-    return answer(TimelineView(data=[MoveView(**asdict(move)) for move in found]))
+    return answer(TimelineView(data=[JobMoveView(**asdict(move)) for move in found]))
 
 
 @api.get("/jobs/<job_id>/throughput", responses={200: ThroughputView})

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class MoveView(BaseModel):
+class JobMoveView(BaseModel):
     id: int
     old: str | None
     new: str
@@ -18,7 +18,7 @@ class MoveView(BaseModel):
 
 
 class TimelineView(BaseModel):
-    data: list[MoveView]
+    data: list[JobMoveView]
 
 
 class ThroughputView(BaseModel):

@@ -26,12 +26,12 @@ class SheetQuery(FacesQuery):
     page: int = Field(1, ge=1, le=100_000, description="Which page, beginning with 1.")
 
 
-class LinkView(BaseModel):
+class FaceLink(BaseModel):
     url: str = Field(description="Whoever has it may fetch the face until then, without signing in.")
     expires_at: datetime
 
 
-class NoteView(BaseModel):
+class JobNoteView(BaseModel):
     id: str = Field(description="Sent with the note as `X-Voicesketch-Delivery`.")
     delivered: bool
     delivered_at: datetime | None
@@ -43,4 +43,4 @@ class NoteView(BaseModel):
 
 class WebhookView(BaseModel):
     url: str | None = Field(description="Where the end of the job is told; null where nobody asked for it.")
-    notes: list[NoteView] = Field(description="Newest first; one for each time that the job ended.")
+    notes: list[JobNoteView] = Field(description="Newest first; one for each time that the job ended.")

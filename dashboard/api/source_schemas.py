@@ -42,7 +42,7 @@ class UploadView(BaseModel):
     finished_at: datetime | None
 
 
-class Gone(BaseModel):
+class UploadId(BaseModel):
     id: str
 
 

@@ -14,7 +14,7 @@ from core.tables import User
 from core.upload_tables import Upload
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem
-from dashboard.api.source_schemas import Gone, NewUpload, PartPath, UnpackedView, UploadPath, UploadView
+from dashboard.api.source_schemas import NewUpload, PartPath, UnpackedView, UploadId, UploadPath, UploadView
 from dashboard.identity import viewer
 from dashboard.permissions import require_submitter
 from dashboard.services import services
@@ -48,12 +48,12 @@ def show(path: UploadPath) -> Response:
     return answer(_view(services().store, _find(viewer(), path.upload_id)))
 
 
-@api.put("/uploads/<upload_id>/parts/<int:number>", responses={200: Gone, 409: Problem})
+@api.put("/uploads/<upload_id>/parts/<int:number>", responses={200: UploadId, 409: Problem})
 def put_part(path: PartPath) -> Response:
     """Send one part as the raw body of the request."""
     upload = _find(_submitter(), path.upload_id)
     uploads.put_part(services().store, upload, path.number, request.stream)
-    return answer(Gone(id=upload.id))
+    return answer(UploadId(id=upload.id))
 
 
 @api.post("/uploads/<upload_id>/complete", responses={200: UploadView, 409: Problem})
@@ -65,13 +65,13 @@ def complete(path: UploadPath) -> Response:
     return answer(_view(here.store, uploads.complete(here.database, here.store, upload, most=most)))
 
 
-@api.delete("/uploads/<upload_id>", responses={200: Gone})
+@api.delete("/uploads/<upload_id>", responses={200: UploadId})
 def abandon(path: UploadPath) -> Response:
     """Throw the parts of an upload away."""
     here = services()
     upload = _find(_submitter(), path.upload_id)
     uploads.abandon(here.database, here.store, upload)
-    return answer(Gone(id=upload.id))
+    return answer(UploadId(id=upload.id))
 
 
 @api.post("/archives", responses={201: UnpackedView, 413: Problem})

@@ -7,8 +7,8 @@ from flask import Response
 from core import people
 from core.errors import InvalidRequest
 from dashboard.api.account_schemas import (
-    LinkView,
     NewUserView,
+    SignInLink,
     UserChange,
     UserPage,
     UserPath,
@@ -78,7 +78,7 @@ def change(path: UserPath, body: UserChange) -> Response:
     return answer(view)
 
 
-@api.post("/users/<user_id>/link", responses={201: LinkView, 409: Problem})
+@api.post("/users/<user_id>/link", responses={201: SignInLink, 409: Problem})
 def link(path: UserPath) -> Response:
     """A new sign-in link for somebody; for admins."""
     admin = viewer()
@@ -86,4 +86,4 @@ def link(path: UserPath) -> Response:
     here = services()
     with here.database.write() as session:
         made = people.link_for(session, admin, path.user_id, here.settings.public_url)
-    return answer(LinkView(link=made), 201)
+    return answer(SignInLink(link=made), 201)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 import re
 from pathlib import Path
 
+from pydantic import BaseModel
+
+import dashboard.api
 from tests.dashboard.conftest import Place
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "api.md"
@@ -40,3 +46,14 @@ def test_the_docs_name_every_route(sqlite_place: Place) -> None:
     written = DOCS.read_text("utf-8")
     missing = [route for route in described(sqlite_place) if f"`{route}`" not in written]
     assert not missing
+
+
+def test_no_two_schemas_share_a_name() -> None:
+    owners: dict[str, set[str]] = {}
+    for found in pkgutil.iter_modules(dashboard.api.__path__):
+        module = importlib.import_module(f"dashboard.api.{found.name}")
+        for name, one in vars(module).items():
+            if inspect.isclass(one) and issubclass(one, BaseModel):
+                owners.setdefault(name, set()).add(one.__module__)
+    assert len(owners) > 50
+    assert not {name: modules for name, modules in owners.items() if len(modules) > 1}
