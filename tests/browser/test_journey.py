@@ -80,6 +80,7 @@ def test_from_a_link_to_faces_in_a_folder(visitor: Visitor, live_place: Place, r
     # The gallery fills while one watches, and nothing moves.
     expect(page.get_by_role("heading", name="A walk-through")).to_be_visible()
     expect(page.locator(".tile-pending")).to_have_count(12)
+    page.wait_for_load_state()  # tiles can be found before their style sheet is there
     before = places_of_tiles(page)
     worker.step(size=4)
     expect(page.locator(".tile-done")).to_have_count(3)
