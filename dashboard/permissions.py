@@ -34,10 +34,6 @@ def may_operate(user: User) -> bool:
     return reach(user) >= _OPERATOR
 
 
-def may_administer(user: User) -> bool:
-    return reach(user) >= _ADMIN
-
-
 def require_submitter(user: User) -> None:
     if not may_submit(user):
         raise _refusal(
@@ -88,14 +84,20 @@ def require_scheduler(user: User) -> None:
 
 
 def require_operations(user: User) -> None:
-    """For looking at and steering workers, queues, storage and health."""
+    """For steering workers, and looking at storage and health."""
     if not may_operate(user):
-        raise _refusal(user, _OPERATOR, "Only operators and admins look after workers, queues and storage.")
+        raise _refusal(user, _OPERATOR, "Only operators and admins look after workers, storage and health.")
+
+
+def require_watcher(user: User) -> None:
+    """For looking at workers and queues, which show jobs of everybody."""
+    if user.role == Role.SUBMITTER.value:
+        raise NotAllowed("Only viewers, operators and admins look at workers and queues.")
 
 
 def require_admin(user: User) -> None:
-    """For users, other people's tokens, retention and settings."""
-    if not may_administer(user):
+    """For looking after other people."""
+    if reach(user) < _ADMIN:
         raise _refusal(user, _ADMIN, "Only admins do this.")
 
 

@@ -17,7 +17,7 @@ from dashboard.api.operating_schemas import (
 )
 from dashboard.api.schemas import Problem
 from dashboard.identity import viewer
-from dashboard.operating_permissions import require_operating, require_watcher
+from dashboard.permissions import require_operations, require_watcher
 from dashboard.services import services
 
 api = api_blueprint("operating", "Workers and queues.")
@@ -35,7 +35,7 @@ def workers() -> Response:
 def drain(path: WorkerPath) -> Response:
     """Let a worker finish its chunk and claim nothing more; for operators."""
     user = viewer()
-    require_operating(user)
+    require_operations(user)
     with services().database.write() as session:
         drain_worker(session, path.worker_id, actor=user.id)
         return answer(worker_view(get_worker(session, path.worker_id)))
@@ -45,7 +45,7 @@ def drain(path: WorkerPath) -> Response:
 def undrain(path: WorkerPath) -> Response:
     """Let a drained worker claim again; for operators."""
     user = viewer()
-    require_operating(user)
+    require_operations(user)
     with services().database.write() as session:
         undrain_worker(session, path.worker_id, actor=user.id)
         return answer(worker_view(get_worker(session, path.worker_id)))

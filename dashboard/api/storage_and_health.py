@@ -12,7 +12,7 @@ from core.health import check_health
 from core.storage_use import storage_use
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.identity import viewer
-from dashboard.operating_permissions import require_operating
+from dashboard.permissions import require_operations
 from dashboard.services import services
 
 api = api_blueprint("storage and health", "What is stored, and whether every part answers.")
@@ -49,7 +49,7 @@ class HealthView(BaseModel):
 @api.get("/storage", responses={200: StorageView})
 def storage() -> Response:
     """Bytes and counts of each kind of thing that is stored; for operators."""
-    require_operating(viewer())
+    require_operations(viewer())
     use = storage_use(services().database)
     rows = [UseView(kind=one.kind, count=one.count, bytes=one.bytes) for one in use.kinds]
     return answer(StorageView(at=use.at, bytes=use.bytes, data=rows))
@@ -58,7 +58,7 @@ def storage() -> Response:
 @api.get("/health", responses={200: HealthView})
 def health() -> Response:
     """What every part answers, and how fast; for operators. The status is 200 whatever is found."""
-    require_operating(viewer())
+    require_operations(viewer())
     here = services()
     found = check_health(here.settings, here.database, here.store)
     checks = [CheckView(**vars(check)) for check in found.checks]

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from core.draining import drain_worker, undrain_worker
 from core.worker_queries import list_queues, list_workers
 from dashboard.identity import viewer
-from dashboard.operating_permissions import may_operate, require_operating, require_watcher
+from dashboard.permissions import may_operate, require_operations, require_watcher
 from dashboard.services import services
 
 bp = Blueprint("operating_pages", __name__)
@@ -49,7 +49,7 @@ def worker_rows() -> str:
 @bp.post("/workers/<worker_id>/<any(drain, undrain):action>")
 def change_worker(worker_id: str, action: str) -> ResponseReturnValue:
     user = viewer()
-    require_operating(user)
+    require_operations(user)
     with services().database.write() as session:
         (drain_worker if action == "drain" else undrain_worker)(session, worker_id, actor=user.id)
     return redirect(url_for("operating_pages.workers"), 303)

@@ -7,7 +7,7 @@ from flask import Blueprint, render_template
 from core.health import check_health
 from core.storage_use import storage_use
 from dashboard.identity import viewer
-from dashboard.operating_permissions import require_operating
+from dashboard.permissions import require_operations
 from dashboard.services import services
 
 bp = Blueprint("storage_and_health_pages", __name__)
@@ -18,13 +18,13 @@ WORDS = {"ok": "Well", "warning": "Look at it", "failed": "Failed"}
 
 @bp.get("/storage")
 def storage() -> str:
-    require_operating(viewer())
+    require_operations(viewer())
     return render_template("operating/storage.html", use=storage_use(services().database))
 
 
 @bp.get("/health")
 def health() -> str:
-    require_operating(viewer())
+    require_operations(viewer())
     here = services()
     found = check_health(here.settings, here.database, here.store)
     return render_template("operating/health.html", health=found, chips=CHIPS, words=WORDS)

@@ -15,10 +15,12 @@ from core.cli.storage import app as storage_command
 from core.cli.workers import app as workers_command
 from core.database import now
 from core.tables import Outbox, Worker
+from core.tokens import Scope
 from core.worker_queries import list_queues
 from core.workers import end_worker, register_worker, tell_utilisation
 from tests.dashboard.conftest import Place
 from tests.dashboard.test_datasets import _Quiet, run
+from tests.dashboard.test_matrix import scoped
 
 
 def test_an_operator_drains_a_worker_and_lets_it_claim_again(place: Place) -> None:
@@ -79,6 +81,17 @@ def test_viewers_look_and_change_nothing_and_submitters_do_not_look(sqlite_place
     assert olga.post(f"/workers/{worker}/drain").status_code == 303
     assert "Let it claim again" in olga.get("/workers/rows").text
     assert "Nobody claims" not in olga.get("/queues/rows").text  # nothing waits
+
+
+def test_a_token_that_only_submits_does_not_drain_for_its_operator(sqlite_place: Place) -> None:
+    with sqlite_place.database.write() as session:
+        worker = register_worker(session, queue="gpu", device="cpu")
+    token = scoped(sqlite_place, "over", Role.OPERATOR, Scope.SUBMIT)
+    assert token.post(f"/api/v1/workers/{worker}/drain").status_code == 403
+    assert token.get("/api/v1/storage").status_code == 403
+    assert token.get("/api/v1/workers").status_code == 200
+    whole = scoped(sqlite_place, "whole", Role.OPERATOR, Scope.OPERATE)
+    assert whole.post(f"/api/v1/workers/{worker}/drain").status_code == 200
 
 
 def test_a_queue_says_how_long_it_takes_once_a_rate_is_known(sqlite_place: Place) -> None:
