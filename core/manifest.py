@@ -35,6 +35,45 @@ class Line:
     name: str
 
 
+@dataclass(frozen=True)
+class NamedLine:
+    """One line of a manifest whose files are elsewhere: where it stands, and what it says."""
+
+    number: int
+    key: str
+    path: str  # as written
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a manifest says, and what is wrong with it: number of the line and words that go on from it."""
+
+    lines: list[NamedLine]
+    problems: list[tuple[int, str]]
+
+
+def check_manifest(name: str, data: bytes) -> Checked:
+    """Reads a manifest whose recordings are not on this machine; only what it says by itself is judged.
+
+    Args:
+        name: tells CSV from JSON lines by its ending.
+    """
+    path = Path(name)
+    problems: list[tuple[int, str]] = []
+    try:
+        text = _text(path, data, problems)
+        rows = _csv_rows if path.suffix.lower() == ".csv" else _jsonl_rows
+        named = [
+            NamedLine(number, key, written)
+            for number, key, written in _named(rows(path, text, problems.append), problems, lambda _: None)
+        ]
+    except InvalidManifest as error:
+        return Checked([], [(1, error.message)])
+    if not named and not problems:
+        return Checked([], [(1, "names no recording")])
+    return Checked(named, sorted(problems))
+
+
 def read_manifest(path: Path) -> list[Line]:
     """The lines of a manifest; relative paths in it start from its own folder.
 
@@ -48,7 +87,13 @@ def read_manifest(path: Path) -> list[Line]:
     problems: list[tuple[int, str]] = []
     text = _text(path, data, problems)
     rows = _csv_rows if path.suffix.lower() == ".csv" else _jsonl_rows
-    lines = list(_lines(path, rows(path, text, problems.append), problems))
+    folder = path.parent
+    lines = [
+        Line(key, folder / written, Path(written).name or written)
+        for _, key, written in _named(
+            rows(path, text, problems.append), problems, lambda written: _wrong_path(folder, written)
+        )
+    ]
     if problems:
         raise InvalidManifest(_told(path, sorted(problems)))
     if not lines:
@@ -117,7 +162,12 @@ def _jsonl_rows(
             problem((number, 'is not an object such as {"key": "…", "path": "…"}'))
 
 
-def _lines(path: Path, rows: Iterator[tuple[int, Fields]], problems: list[tuple[int, str]]) -> Iterator[Line]:
+def _named(
+    rows: Iterator[tuple[int, Fields]],
+    problems: list[tuple[int, str]],
+    judge: Callable[[str], str | None],
+) -> Iterator[tuple[int, str, str]]:
+    """Number, key and path of each good line; `judge` says what is wrong with a path."""
     first_use: dict[str, int] = {}
     for number, row in rows:
         written = _cell(row, PATH_COLUMNS)
@@ -127,12 +177,12 @@ def _lines(path: Path, rows: Iterator[tuple[int, Fields]], problems: list[tuple[
         key = _cell(row, KEY_COLUMNS)
         if key is None:  # no such column at all: the path, as written, is the key
             key = written
-        wrong = _wrong_key(key, first_use) or _wrong_path(path.parent, written)
+        wrong = _wrong_key(key, first_use) or judge(written)
         first_use.setdefault(key, number)
         if wrong:
             problems.append((number, wrong))
             continue
-        yield Line(key, path.parent / written, Path(written).name or written)
+        yield number, key, written
 
 
 def _cell(row: Fields, columns: tuple[str, ...]) -> str | None:

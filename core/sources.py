@@ -1,7 +1,8 @@
-"""Where recordings of a job come from besides being sent for it: an earlier job, without a byte moved."""
+"""Where recordings of a job come from besides being sent for it: what is here already, without a byte moved."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from sqlalchemy import select
@@ -70,3 +71,19 @@ def share_recordings(session: Session, viewer: User, items: list[NewItem]) -> No
             if sha256 not in owned
         )
     session.flush()
+
+
+def known_recordings(session: Session, owner_id: str, contents: Sequence[str]) -> list[str]:
+    """Those of some contents that somebody has sent before, in the order given.
+
+    Args:
+        contents: SHA-256 of each, a thousand at most.
+    """
+    known = set(
+        session.scalars(
+            select(RecordingOwner.sha256).where(
+                RecordingOwner.owner_id == owner_id, RecordingOwner.sha256.in_(contents)
+            )
+        )
+    )
+    return [sha256 for sha256 in dict.fromkeys(contents) if sha256 in known]

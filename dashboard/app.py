@@ -36,6 +36,7 @@ from dashboard.api import (
     recordings,
     results,
     schedules,
+    sources,
     storage_and_health,
     tokens,
     trainings,
@@ -103,6 +104,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_api(job_history.api)
     app.register_api(marks.api)
     app.register_api(uploads.api)
+    app.register_api(sources.api)
     for api in (aliases, model_details):
         app.register_api(api.api)
     for api in (trainings, curves, logs, job_files):

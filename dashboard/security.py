@@ -72,6 +72,7 @@ def limit_body() -> None:
         "models.send_file",
         "uploads.put_part",
         "uploads.send_archive",
+        "sources.check",
     ):
         # Counted while it is read, by whoever takes it in. None would mean the small limit of all others.
         request.max_content_length = sys.maxsize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,3 +51,55 @@ class UnpackedView(BaseModel):
     items: list[NewItem] = Field(description="For `POST /api/v1/jobs`, as they are.")
     failed: int = Field(description="Items that carry a reason instead of a recording.")
     left_out: int = Field(description="Notes, tables and hidden files.")
+
+
+class ManifestQuery(BaseModel):
+    name: str = Field(
+        "manifest.csv", max_length=1000, description="File name; `.csv` or `.jsonl` tells the form."
+    )
+
+
+class ManifestLine(BaseModel):
+    line: int = Field(description="Its number in the file; the first is 1.")
+    key: str
+    path: str = Field(description="As written.")
+
+
+class ManifestProblem(BaseModel):
+    line: int
+    problem: str = Field(description="Goes on from `line N`, as in `names no file`.")
+
+
+class ManifestView(BaseModel):
+    lines: list[ManifestLine] = Field(description="The good ones; a manifest with problems is not for use.")
+    problems: list[ManifestProblem] = Field(description="The first thousand of them.")
+    problem_count: int
+
+
+class Contents(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    recordings: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        max_length=1000, description="SHA-256 of each."
+    )
+
+
+class KnownView(BaseModel):
+    known: list[str] = Field(description="Those of them that you have sent.")
+
+
+class EstimateQuery(BaseModel):
+    model: str = Field("production", max_length=160)
+    items: int = Field(1, ge=1, le=10_000_000)
+    priority: int = Field(0, ge=-100, le=100)
+
+
+class EstimateView(BaseModel):
+    model: str = Field(description="The version that was asked for.")
+    items: int
+    items_ahead: int = Field(description="Recordings of other jobs that come before the last one of this.")
+    others_ahead: int = Field(description="Jobs of other kinds that go first; their time is not counted.")
+    workers: int = Field(description="That may claim it now.")
+    items_per_second: float | None = Field(description="Of one worker, as measured.")
+    seconds: float | None = Field(description="Until the last face; null where it is not known.")
+    sentence: str = Field(description="The same for people.")

@@ -1,0 +1,156 @@
+"""How long a job would take, said before it is made: from what workers really did, or not at all.
+
+Rates are those of claims that are on record. A model that has not drawn anything here yet has none, and nobody is told
+a made-up time instead.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.registry import resolve_model
+from core.states import JOB_CLAIMABLE
+from core.tables import Attempt, Job, ModelVersion, User, Worker
+
+# Enough to even out short jobs, few enough to be of the machines that work now.
+_JOBS_MEASURED = 12
+_ATTEMPTS_MEASURED = 400
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known of how long a job would take.
+
+    Attributes:
+        items_ahead: recordings of other jobs that are drawn before the last one of this job.
+        others_ahead: trainings, datasets and the like that are claimed first; how long they take is not counted.
+        workers: that may claim from the queue now.
+        items_per_second: of one worker with this model, as measured; None where it has never drawn here.
+        seconds: until the last face; None where it cannot be known.
+    """
+
+    model: str
+    items: int
+    items_ahead: int
+    others_ahead: int
+    workers: int
+    items_per_second: float | None
+    seconds: float | None
+
+    @property
+    def sentence(self) -> str:
+        """The same for people."""
+        if not self.workers:
+            return "No worker is there at the moment: it begins once one comes."
+        if self.items_per_second is None or self.seconds is None:
+            return f"How long it takes is not known yet: {self.model} has not drawn anything here so far."
+        sentence = f"About {in_words(self.seconds)}, at {self.items_per_second * self.workers:.2g} a second"
+        if self.items_ahead:
+            sentence += f" and with {self.items_ahead:,} recordings before or beside it"
+        sentence += "."
+        if self.others_ahead:
+            jobs = "job of another kind goes" if self.others_ahead == 1 else "jobs of another kind go"
+            sentence += f" {self.others_ahead} {jobs} first, which is not counted."
+        return sentence
+
+
+def estimate(
+    session: Session, viewer: User, *, model: str, items: int, queue: str, priority: int = 0
+) -> Estimate:
+    """Raises:
+    InvalidRequest: there is no such model.
+    """
+    version = resolve_model(session, model)
+    ahead, others = _ahead(session, viewer, items, queue, priority)
+    workers = session.scalars(
+        select(Worker.id).where(
+            Worker.queue == queue,
+            Worker.ended_at.is_(None),
+            Worker.draining_at.is_(None),
+            Worker.leaving_at.is_(None),
+        )
+    ).all()
+    rate = _rate_of_one(session, version)
+    seconds = (items + ahead) / (rate * len(workers)) if rate and workers else None
+    return Estimate(version.label, items, ahead, others, len(workers), rate, seconds)
+
+
+def in_words(seconds: float) -> str:
+    """A time as far as a guess carries it."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 0.95 * length:
+            count = max(1, round(seconds / length))
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    count = max(1, round(seconds))
+    return f"{count} second{'s' if count != 1 else ''}"
+
+
+def _ahead(session: Session, viewer: User, items: int, queue: str, priority: int) -> tuple[int, int]:
+    """Recordings, and jobs of other kinds, that are claimed before the last recording of the new job.
+
+    Owners of one priority are served in turn (`core.leases.claim_chunk`), so of what others have, no more goes before
+    than the new job's owner has waiting.
+    """
+    rows = session.execute(
+        select(Job.kind, Job.owner_id, Job.priority, Job.pending + Job.leased).where(
+            Job.state.in_(JOB_CLAIMABLE),
+            Job.finished_at.is_(None),
+            Job.queue == queue,
+            Job.priority >= priority,
+        )
+    ).all()
+    sooner = 0
+    beside: dict[str, int] = defaultdict(int)
+    others = 0
+    for kind, owner, its_priority, waiting in rows:
+        if not waiting:
+            continue
+        if kind != "infer":
+            others += 1
+        elif its_priority > priority:
+            sooner += waiting
+        else:
+            beside[owner] += waiting
+    own = beside.pop(viewer.id, 0)
+    return sooner + own + sum(min(waiting, own + items) for waiting in beside.values()), others
+
+
+def _rate_of_one(session: Session, version: ModelVersion) -> float | None:
+    """Recordings a second that one worker brings to an end with this model."""
+    jobs = session.scalars(
+        select(Job.id)
+        .where(Job.model_version_id == version.id, Job.kind == "infer", Job.started_at.is_not(None))
+        .order_by(Job.id.desc())
+        .limit(_JOBS_MEASURED)
+    ).all()
+    by_worker: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
+    ended = 0
+    rows = session.execute(
+        select(Attempt.worker_id, Attempt.started_at, Attempt.progress_at, Attempt.progress)
+        .where(Attempt.job_id.in_(jobs), Attempt.progress > 0)
+        .order_by(Attempt.started_at.desc())
+        .limit(_ATTEMPTS_MEASURED)
+    )
+    for worker, begun, last, count in rows:
+        by_worker[worker].append((begun, last))
+        ended += count
+    worked = sum(_length(spans) for spans in by_worker.values())
+    return ended / worked if worked > 0 else None
+
+
+def _length(spans: Iterable[tuple[datetime, datetime]]) -> float:
+    """Seconds that spans cover together: a worker holds its next chunk while it finishes the last one."""
+    total = 0.0
+    until: datetime | None = None
+    for begun, last in sorted(spans):
+        start = begun if until is None else max(begun, until)
+        if last > start:
+            total += (last - start).total_seconds()
+            until = last
+    return total

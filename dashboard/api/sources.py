@@ -1,0 +1,73 @@
+"""What is asked before a job is made: whether a manifest is good, what is here already, and how long it would take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from flask import Response, request
+
+from core.errors import TooLarge
+from core.estimates import estimate
+from core.manifest import check_manifest
+from core.sources import known_recordings
+from dashboard.api.blueprint import answer, api_blueprint
+from dashboard.api.schemas import Problem
+from dashboard.api.source_schemas import (
+    Contents,
+    EstimateQuery,
+    EstimateView,
+    KnownView,
+    ManifestLine,
+    ManifestProblem,
+    ManifestQuery,
+    ManifestView,
+)
+from dashboard.identity import viewer
+from dashboard.services import services
+
+api = api_blueprint("sources", "Where the recordings of a job come from, and what it would come to.")
+
+_PROBLEMS_TOLD = 1000
+MOST_MANIFEST_BYTES = 64 * 2**20
+
+
+@api.post("/manifests/check", responses={200: ManifestView, 413: Problem})
+def check(query: ManifestQuery) -> Response:
+    """Check a manifest, sent as the raw body: what it says line by line, and every line that is wrong."""
+    data = request.stream.read(MOST_MANIFEST_BYTES + 1)
+    if len(data) > MOST_MANIFEST_BYTES:
+        raise TooLarge(f"A manifest may have {MOST_MANIFEST_BYTES / 2**20:,.0f} MiB at most. Split it.")
+    checked = check_manifest(query.name, data)
+    return answer(
+        ManifestView(
+            lines=[ManifestLine(line=one.number, key=one.key, path=one.path) for one in checked.lines],
+            problems=[
+                ManifestProblem(line=number, problem=words)
+                for number, words in checked.problems[:_PROBLEMS_TOLD]
+            ],
+            problem_count=len(checked.problems),
+        )
+    )
+
+
+@api.post("/recordings/check", responses={200: KnownView})
+def known(body: Contents) -> Response:
+    """Which of up to a thousand recordings you have sent before."""
+    with services().database.read() as session:
+        return answer(KnownView(known=known_recordings(session, viewer().id, body.recordings)))
+
+
+@api.get("/estimate", responses={200: EstimateView})
+def how_long(query: EstimateQuery) -> Response:
+    """How long a job would take, from what workers really did; null where nothing was measured."""
+    here = services()
+    with here.database.read() as session:
+        found = estimate(
+            session,
+            viewer(),
+            model=query.model,
+            items=query.items,
+            queue=here.settings.queue,
+            priority=query.priority,
+        )
+    return answer(EstimateView(**asdict(found), sentence=found.sentence))
