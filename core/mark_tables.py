@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text, text
+from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.tables import Base
@@ -15,13 +15,8 @@ class FaceMark(Base):
 
     __tablename__ = "face_marks"
     __table_args__ = (
-        Index(
-            "ix_face_marks_favourites",
-            "job_id",
-            "item_id",
-            sqlite_where=text("favourite"),
-            postgresql_where=text("favourite"),
-        ),
+        Index("ix_face_marks_job_id_favourite", "job_id", "favourite", "item_id"),
+        Index("ix_face_marks_at", "at"),  # streams ask for what was marked since
     )
 
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True, autoincrement=False)

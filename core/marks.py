@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.database import now
 from core.errors import NotFound
 from core.mark_tables import FaceMark
-from core.tables import Item
+from core.tables import Item, Job
 
 LONGEST_NOTE = 2000
+MOST_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 500
+# Marks of other transactions may have a slightly earlier time than those that were seen before them.
+_OVERLAP = timedelta(seconds=2)
 
 
 def put_mark(
@@ -46,6 +51,40 @@ def put_mark(
     return mark
 
 
+def star_many(session: Session, job_id: str, item_ids: Sequence[int], *, by: str, favourite: bool) -> int:
+    """Gives a star to many items of a job at once, or takes it away; notes stay. Answers how many items that were.
+
+    Args:
+        item_ids: at most `MOST_AT_ONCE`; the caller already looked up the job for its viewer.
+
+    Raises:
+        NotFound: one of them is not in the job; then nothing is marked.
+    """
+    wanted = sorted(set(item_ids))
+    at = now(session)
+    for first in range(0, len(wanted), _ROWS_AT_ONCE):
+        some = wanted[first : first + _ROWS_AT_ONCE]
+        # Locked as in `put_mark`, always in the order of ids.
+        held = session.scalars(
+            select(Item.id)
+            .where(Item.job_id == job_id, Item.id.in_([one for one in some if 0 < one < 2**63]))
+            .order_by(Item.id)
+            .with_for_update()
+        ).all()
+        if len(held) != len(some):
+            raise NotFound("Some of these items are not in this job. Read its items again.")
+        marked = set(session.scalars(select(FaceMark.item_id).where(FaceMark.item_id.in_(held))))
+        session.execute(
+            update(FaceMark)
+            .where(FaceMark.item_id.in_(marked), FaceMark.favourite != favourite)
+            .values(favourite=favourite, by=by, at=at)
+        )
+        if new := [one for one in held if one not in marked] if favourite else []:
+            row = {"job_id": job_id, "favourite": True, "note": "", "by": by, "at": at}
+            session.execute(insert(FaceMark), [{"item_id": one, **row} for one in new])
+    return len(wanted)
+
+
 def marks_of(session: Session, item_ids: Sequence[int]) -> dict[int, FaceMark]:
     """The marks of those of the items that have one, by the item's id."""
     if not item_ids:
@@ -54,8 +93,25 @@ def marks_of(session: Session, item_ids: Sequence[int]) -> dict[int, FaceMark]:
     return {mark.item_id: mark for mark in found}
 
 
+def marked_since(
+    session: Session, since: datetime, *, jobs: ColumnElement[bool], limit: int
+) -> Sequence[FaceMark]:
+    """The marks that were made or changed since then, newest first; some that are a little older may be among them.
+
+    Args:
+        jobs: a condition on `Job`: which jobs are asked about.
+    """
+    return session.scalars(
+        select(FaceMark)
+        .join(Job, Job.id == FaceMark.job_id)
+        .where(FaceMark.at > since - _OVERLAP, jobs)
+        .order_by(FaceMark.at.desc())
+        .limit(limit)
+    ).all()
+
+
 def count_favourites(session: Session, job_id: str) -> int:
-    """Read off an index that holds favourites only."""
+    """Read off an index."""
     return (
         session.scalar(
             select(func.count()).select_from(FaceMark).where(FaceMark.job_id == job_id, FaceMark.favourite)

@@ -24,14 +24,16 @@ class Narrowed:
     Attributes:
         error_code: only what failed of it.
         favourites: only what has a star.
+        noted: only what has a note.
     """
 
     states: Collection[ItemState] = ()
     error_code: str | None = None
     favourites: bool = False
+    noted: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.states or self.error_code or self.favourites)
+        return bool(self.states or self.error_code or self.favourites or self.noted)
 
     def clause(self, job_id: str) -> ColumnElement[bool]:
         wanted = [Item.job_id == job_id]
@@ -39,10 +41,20 @@ class Narrowed:
             wanted.append(Item.state.in_(self.states))
         if self.error_code:
             wanted += [Item.state == ItemState.FAILED, Item.error_code == self.error_code]
-        if self.favourites:
-            starred = select(FaceMark.item_id).where(FaceMark.job_id == job_id, FaceMark.favourite)
-            wanted.append(Item.id.in_(starred))
+        if self.favourites or self.noted:
+            marked = select(FaceMark.item_id).where(FaceMark.job_id == job_id)
+            if self.favourites:
+                marked = marked.where(FaceMark.favourite)
+            if self.noted:
+                marked = marked.where(FaceMark.note != "")
+            wanted.append(Item.id.in_(marked))
         return and_(*wanted)
+
+
+def item_ids(session: Session, job_id: str, narrowed: Narrowed) -> list[int]:
+    """The ids of all these items, in the order they were submitted."""
+    query = select(Item.id).where(narrowed.clause(job_id)).order_by(Item.position)
+    return [*session.scalars(query)]
 
 
 def anchors(session: Session, job_id: str, narrowed: Narrowed, every: int) -> tuple[int, list[int]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Response
 
-from core.marks import put_mark
+from core.marks import put_mark, star_many
 from core.queries import get_job
 from dashboard.api.blueprint import answer, api_blueprint
-from dashboard.api.mark_schemas import MarkChange
-from dashboard.api.schemas import ItemPath, MarkView
+from dashboard.api.mark_schemas import ManyMarks, MarkChange, Marked
+from dashboard.api.schemas import ItemPath, JobPath, MarkView
 from dashboard.api.views import mark_view
 from dashboard.identity import viewer
 from dashboard.permissions import require_change
@@ -26,3 +26,14 @@ def put(path: ItemPath, body: MarkChange) -> Response:
         require_change(user, job)
         mark = put_mark(session, job.id, path.item_id, by=user.id, favourite=body.favourite, note=body.note)
         return answer(mark_view(mark))
+
+
+@api.put("/jobs/<job_id>/marks", responses={200: Marked})
+def put_many(path: JobPath, body: ManyMarks) -> Response:
+    """Give many faces a star at once, or take it away."""
+    user = viewer()
+    with services().database.write() as session:
+        job = get_job(session, user, path.job_id)
+        require_change(user, job)
+        marked = star_many(session, job.id, body.items, by=user.id, favourite=body.favourite)
+    return answer(Marked(marked=marked))

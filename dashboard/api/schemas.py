@@ -54,6 +54,7 @@ class ItemsQuery(BaseModel):
     )
     error_code: str | None = Field(None, max_length=40, description="Only what failed of this.")
     favourites: bool = Field(False, description="Only what has a star.")
+    noted: bool = Field(False, description="Only what has a note.")
     face_names: bool = Field(
         True, description="Whether to tell `face_name`, which has to read all items before the page."
     )

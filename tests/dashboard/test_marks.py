@@ -64,3 +64,27 @@ def test_any_block_of_a_narrowed_list_is_read_from_its_anchor(place: Place) -> N
         assert read == [whole[start : start + 10] for start in range(0, len(whole), 10)]
     unnamed = ada.get(f"{items}?face_names=false").json["data"]
     assert {item["face_name"] for item in unnamed} == {None}
+
+
+def test_many_faces_get_a_star_at_once_or_none_does(place: Place) -> None:
+    ada = place.script()
+    job_id, other = ada.job(4), ada.job(1)
+    items, path = f"/api/v1/jobs/{job_id}/items", f"/api/v1/jobs/{job_id}/marks"
+    ids = ada.get(f"{items}/ids").json["data"]
+    assert ids == [item["id"] for item in ada.get(items).json["data"]]
+    ada.ask("PUT", f"{items}/{ids[1]}/mark", json={"note": "the calm one"})
+    assert ada.get(f"{items}/ids?noted=true").json["data"] == [ids[1]]
+    assert ada.ask("PUT", path, json={"items": [*ids[:3], ids[0]], "favourite": True}).json == {"marked": 3}
+    assert ada.get(f"{items}/ids?favourites=true").json["data"] == ids[:3]
+    assert ada.get(f"{items}/{ids[1]}").json["mark"]["note"] == "the calm one"
+    assert ada.ask("PUT", path, json={"items": ids[1:], "favourite": False}).json == {"marked": 3}
+    assert [item["id"] for item in ada.get(f"{items}?favourites=true").json["data"]] == [ids[0]]
+    assert ada.get(f"{items}/ids?noted=true&favourites=true").json["data"] == []
+    assert ada.get(f"{items}/ids?noted=true").json["data"] == [ids[1]]
+
+    elsewhere = ada.get(f"/api/v1/jobs/{other}/items/ids").json["data"]
+    refused = ada.ask("PUT", path, json={"items": ids + elsewhere, "favourite": True})
+    assert refused.status_code == 404
+    assert ada.get(f"{items}/ids?favourites=true").json["data"] == [ids[0]]
+    viewer = place.script("vera", Role.VIEWER)
+    assert viewer.ask("PUT", path, json={"items": ids, "favourite": True}).status_code == 403
