@@ -27,7 +27,7 @@ from core.states import (
     ItemState,
     JobState,
 )
-from core.tables import Item, Job, RecordingOwner, Transition
+from core.tables import Item, Job, Recording, RecordingOwner, Transition
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
 _ROWS_AT_ONCE = 1000
@@ -333,7 +333,9 @@ def _check_items(session: Session, owner_id: str, items: Sequence[NewItem], max_
             session.scalar(
                 select(func.count())
                 .select_from(RecordingOwner)
+                .join(Recording, Recording.sha256 == RecordingOwner.sha256)
                 .where(
+                    Recording.purged_at.is_(None),
                     RecordingOwner.owner_id == owner_id,
                     RecordingOwner.sha256.in_(wanted[start : start + _ROWS_AT_ONCE]),
                 )

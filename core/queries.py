@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy import ColumnElement, Select, case, func, select, true
 from sqlalchemy.orm import Session, aliased
 
 from core.accounts import Role
@@ -235,7 +235,7 @@ def find_recording(session: Session, owner_id: str, sha256: str) -> Recording | 
     return session.scalar(
         select(Recording)
         .join(RecordingOwner, RecordingOwner.sha256 == Recording.sha256)
-        .where(Recording.sha256 == sha256, RecordingOwner.owner_id == owner_id)
+        .where(Recording.sha256 == sha256, RecordingOwner.owner_id == owner_id, Recording.purged_at.is_(None))
     )
 
 
@@ -270,7 +270,7 @@ def _item_rows() -> Select[*tuple[Any, ...]]:
             Recording.media_type,
             Recording.size_bytes,
             Recording.duration_seconds,
-            Recording.object_key,
+            case((Recording.purged_at.is_(None), Recording.object_key)),
             face.object_key,
             face.sha256,
             face.size_bytes,

@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from typing import IO
 
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -71,32 +72,46 @@ def take_in(
         media_type = media_type_of(spool.read(16))
         with database.read() as session:
             known = session.get(Recording, sha256)
-        if known is None:
+        is_there = known is not None and known.purged_at is None
+        if not is_there:
             spool.seek(0)
             store.put_file(recording_key(sha256), spool, media_type)
-    with database.write() as session:
-        return _enter(session, sha256, size, media_type, owner_id)
+        with database.write() as session:
+            recording, is_new = _enter(session, sha256, size, media_type, owner_id)
+        # What was there may have been removed while this arrived, and after its row was looked at. From now on its
+        # owner keeps it.
+        if is_new and known is not None and not store.exists(recording.object_key):
+            spool.seek(0)
+            store.put_file(recording.object_key, spool, media_type)
+        return recording
 
 
-def _enter(session: Session, sha256: str, size: int, media_type: str, owner_id: str) -> Recording:
+def _enter(
+    session: Session, sha256: str, size: int, media_type: str, owner_id: str
+) -> tuple[Recording, bool]:
+    """The row, locked, and whether its content was not here a moment ago."""
     at = now(session)
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    session.execute(
-        insert(Recording)
-        .values(
-            sha256=sha256,
-            object_key=recording_key(sha256),
-            size_bytes=size,
-            media_type=media_type,
-            created_at=at,
+    row = {
+        "sha256": sha256,
+        "object_key": recording_key(sha256),
+        "size_bytes": size,
+        "media_type": media_type,
+        "created_at": at,
+    }
+    recording, is_new = None, False
+    while recording is None:  # it may be deleted between the two
+        is_new = bool(
+            session.scalar(insert(Recording).values(row).on_conflict_do_nothing().returning(Recording.sha256))
         )
-        .on_conflict_do_nothing()
-    )
+        recording = session.scalar(select(Recording).where(Recording.sha256 == sha256).with_for_update())
+    if recording.purged_at is not None:
+        recording.purged_at, is_new = None, True
     session.execute(
         insert(RecordingOwner)
         .values(sha256=sha256, owner_id=owner_id, created_at=at)
-        .on_conflict_do_nothing()
+        # Retention counts from when it was last sent.
+        .on_conflict_do_update(index_elements=["sha256", "owner_id"], set_={"created_at": at})
     )
-    recording = session.get(Recording, sha256)
-    assert recording is not None
-    return recording
+    session.flush()
+    return recording, is_new

@@ -21,6 +21,7 @@ from core.identifiers import new_id
 from core.leases import count_progress, hold_attempt
 from core.moves import move_items, settle_job
 from core.objects import StoredObject
+from core.outbox import ring
 from core.states import ItemState
 from core.tables import Artifact, Drawing, Item, Recording
 
@@ -64,6 +65,7 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
     unneeded: list[str] = []
     rows: list[dict[str, object]] = []
     into: dict[ItemState, list[int]] = {}
+    there = _still_there(session, [one.drawing_id for one in outcomes if isinstance(one, AlreadyDrawn)])
     drawn = _publish_drawings(
         session, chunk, [one for one in outcomes if isinstance(one, Drawn)], at, unneeded
     )
@@ -73,9 +75,13 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
             drawing_id, fresh = drawn[one.item_id]
             row |= {"drawing_id": drawing_id, "seconds": one.seconds}
             state = ItemState.DONE if fresh else ItemState.CACHED
-        elif isinstance(one, AlreadyDrawn):
+        elif isinstance(one, AlreadyDrawn) and one.drawing_id in there:
             row |= {"drawing_id": one.drawing_id, "seconds": 0.0}
             state = ItemState.CACHED
+        elif isinstance(
+            one, AlreadyDrawn
+        ):  # removed by a rule of retention since it was claimed: to be drawn after all
+            state = ItemState.PENDING
         else:
             row |= {"drawing_id": None, "seconds": one.seconds}
             row |= {"error_code": one.code, "error_message": one.message}
@@ -97,8 +103,17 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
         if moved != len(ids):
             raise LeaseLost()
     count_progress(job, attempt, len(rows), at)
-    settle_job(session, job, actor=chunk.worker_id, at=at)
+    if not settle_job(session, job, actor=chunk.worker_id, at=at) and ItemState.PENDING in into:
+        ring(session, job, at=at)
     return unneeded
+
+
+def _still_there(session: Session, drawing_ids: Sequence[str]) -> set[str]:
+    """Those that nobody has removed, held so that nobody does before this transaction ends."""
+    if not drawing_ids:
+        return set()
+    found = select(Drawing.id).where(Drawing.id.in_(drawing_ids)).order_by(Drawing.id)
+    return set(session.scalars(found.with_for_update(read=True, key_share=True)))
 
 
 def _publish_drawings(
@@ -139,11 +154,13 @@ def _publish_drawings(
             session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
             unneeded.extend(artifact.object_key for artifact in stored)
             drawing_id = session.execute(
-                select(Drawing.id).where(
+                select(Drawing.id)
+                .where(
                     Drawing.recording_sha256 == one.recording_sha256,
                     Drawing.model_version_id == chunk.model_version_id,
                     Drawing.parameters_sha256 == chunk.parameters_sha256,
                 )
+                .with_for_update(read=True, key_share=True)
             ).scalar_one()
         published[one.item_id] = (drawing_id, written is not None)
         session.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any
@@ -18,6 +18,7 @@ from core.objects import StoredObject
 
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket", "NoSuchUpload"}
 READ_AT_ONCE = 256 * 1024
+_DELETED_AT_ONCE = 1000  # S3 takes no more in one request
 
 
 class Store:
@@ -146,6 +147,24 @@ class Store:
             url: str = self._public.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds)
             return url
 
+    @property
+    def is_public(self) -> bool:
+        """Whether browsers can reach the store themselves."""
+        return self._public is not None
+
+    def part_link(self, key: str, parts_id: str, number: int, *, seconds: int) -> str:
+        """An address to which anybody can `PUT` one part for so long.
+
+        Raises:
+            Conflict: the settings do not say how browsers reach the store.
+        """
+        if self._public is None:
+            raise Conflict("The store cannot be reached from outside: VOICESKETCH_S3_PUBLIC_URL is not set.")
+        with _translated(key):
+            asked = {"Bucket": self.bucket, "Key": key, "UploadId": parts_id, "PartNumber": number}
+            url: str = self._public.generate_presigned_url("upload_part", Params=asked, ExpiresIn=seconds)
+            return url
+
     def size(self, key: str) -> int:
         with _translated(key):
             return int(self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"])
@@ -169,6 +188,24 @@ class Store:
     def delete(self, key: str) -> None:
         with _translated(key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def delete_all(self, keys: Collection[str]) -> None:
+        """Deletes many at once; those that are gone already are no matter.
+
+        Raises:
+            StorageUnavailable: some were not deleted; asking again does no harm.
+        """
+        wanted = sorted(keys)
+        for start in range(0, len(wanted), _DELETED_AT_ONCE):
+            some = wanted[start : start + _DELETED_AT_ONCE]
+            with _translated(f"{len(some)} objects"):
+                answer = self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in some], "Quiet": True}
+                )
+            if left := [one for one in answer.get("Errors", []) if one.get("Code") not in _MISSING]:
+                raise StorageUnavailable(
+                    f"The object store did not delete {len(left)} of {len(some)} objects: {left[0].get('Code')}."
+                )
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         with _translated(prefix):

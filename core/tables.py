@@ -96,6 +96,7 @@ class Recording(Base):
     media_type: Mapped[str] = mapped_column(String(80))
     created_at: Mapped[datetime]
     duration_seconds: Mapped[float | None]  # known once it was decoded
+    purged_at: Mapped[datetime | None]  # its content is gone by a rule, until it is sent again
 
 
 class RecordingOwner(Base):
@@ -105,7 +106,7 @@ class RecordingOwner(Base):
 
     sha256: Mapped[str] = mapped_column(ForeignKey("recordings.sha256"), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime]  # when they last sent it
 
 
 class ModelVersion(Base):
@@ -223,6 +224,13 @@ class Item(Base):
         ),
         Index("ix_items_job_id_state_position", "job_id", "state", "position"),
         Index("ix_items_recording_sha256", "recording_sha256"),
+        # Who still uses a face, before it goes.
+        Index(
+            "ix_items_drawing_id",
+            "drawing_id",
+            sqlite_where=text("drawing_id IS NOT NULL"),
+            postgresql_where=text("drawing_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -321,10 +329,12 @@ class Drawing(Base):
     recording_sha256: Mapped[str] = mapped_column(ForeignKey("recordings.sha256"))
     model_version_id: Mapped[str] = mapped_column(ForeignKey("model_versions.id"))
     parameters_sha256: Mapped[str] = mapped_column(String(64))
-    face_id: Mapped[str] = mapped_column(ForeignKey("artifacts.id"))
-    spectrogram_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"))
-    thumbnail_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id"))  # none for early ones
-    attempt_id: Mapped[str] = mapped_column(ForeignKey("attempts.id"))
+    # An artifact belongs to one drawing and goes with it; an attempt may go before what it drew, which others use.
+    # Neither is kept by the database's own checks, which would look through every drawing for each that goes.
+    face_id: Mapped[str] = mapped_column(String(40))
+    spectrogram_id: Mapped[str | None] = mapped_column(String(40))
+    thumbnail_id: Mapped[str | None] = mapped_column(String(40))  # none for early ones
+    attempt_id: Mapped[str] = mapped_column(String(40))
     seconds: Mapped[float]
     created_at: Mapped[datetime]
 

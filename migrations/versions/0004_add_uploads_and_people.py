@@ -33,9 +33,17 @@ def upgrade() -> None:
         table.create_index(op.f("ix_jobs_rerun_of"), ["rerun_of"])
     with op.batch_alter_table("drawings") as table:
         table.add_column(sa.Column("thumbnail_id", sa.String(length=40), nullable=True))
-        table.create_foreign_key(
-            op.f("fk_drawings_thumbnail_id_artifacts"), "artifacts", ["thumbnail_id"], ["id"]
-        )
+        for name in ("face_id_artifacts", "spectrogram_id_artifacts", "attempt_id_attempts"):
+            table.drop_constraint(op.f(f"fk_drawings_{name}"), type_="foreignkey")
+    with op.batch_alter_table("recordings") as table:
+        table.add_column(sa.Column("purged_at", Moment(timezone=True), nullable=True))
+    op.create_index(
+        "ix_items_drawing_id",
+        "items",
+        ["drawing_id"],
+        sqlite_where=sa.text("drawing_id IS NOT NULL"),
+        postgresql_where=sa.text("drawing_id IS NOT NULL"),
+    )
     with op.batch_alter_table("workers") as table:
         table.add_column(sa.Column("utilisation", sa.JSON(), nullable=True))
         table.add_column(sa.Column("leaving_at", Moment(timezone=True), nullable=True))
@@ -90,24 +98,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["by"], ["users.id"], name=op.f("fk_face_marks_by_users")),
         sa.PrimaryKeyConstraint("item_id", name=op.f("pk_face_marks")),
     )
-    op.create_index(
-        "ix_face_marks_favourites",
-        "face_marks",
-        ["job_id", "item_id"],
-        sqlite_where=sa.text("favourite"),
-        postgresql_where=sa.text("favourite"),
-    )
+    op.create_index("ix_face_marks_job_id_favourite", "face_marks", ["job_id", "favourite", "item_id"])
+    op.create_index("ix_face_marks_at", "face_marks", ["at"])
 
     op.create_table(
         "retention_rules",
         sa.Column("kind", sa.String(length=24), nullable=False),
-        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.String(length=600), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=True),
         sa.Column("changed_by", sa.String(length=40), nullable=False),
         sa.Column("changed_at", Moment(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["changed_by"], ["users.id"], name=op.f("fk_retention_rules_changed_by_users")
         ),
-        sa.PrimaryKeyConstraint("kind", name=op.f("pk_retention_rules")),
+        sa.PrimaryKeyConstraint("kind", "scope", name=op.f("pk_retention_rules")),
     )
 
     op.create_table(
@@ -138,8 +142,16 @@ def downgrade() -> None:
     with op.batch_alter_table("workers") as table:
         table.drop_column("leaving_at")
         table.drop_column("utilisation")
+    op.drop_index("ix_items_drawing_id", "items")
+    with op.batch_alter_table("recordings") as table:
+        table.drop_column("purged_at")
     with op.batch_alter_table("drawings") as table:
-        table.drop_constraint(op.f("fk_drawings_thumbnail_id_artifacts"), type_="foreignkey")
+        for name, of in (
+            ("face_id", "artifacts"),
+            ("spectrogram_id", "artifacts"),
+            ("attempt_id", "attempts"),
+        ):
+            table.create_foreign_key(op.f(f"fk_drawings_{name}_{of}"), of, [name], ["id"])
         table.drop_column("thumbnail_id")
     with op.batch_alter_table("jobs") as table:
         table.drop_index(op.f("ix_jobs_rerun_of"))
