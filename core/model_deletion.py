@@ -121,17 +121,27 @@ def remove_unregistered_files(
     waiting = [
         key for key, changed_at in store.ages(model_upload_key("")) if key not in kept and changed_at < limit
     ]
-    return sum(_remove_unless_used(database, store, key) for key in waiting)
+    return sum(_remove_unless_used(database, store, key, written_before=limit) for key in waiting)
 
 
-def _remove_unless_used(database: Database, store: Store, key: str) -> bool:
+def _remove_unless_used(
+    database: Database, store: Store, key: str, *, written_before: datetime | None = None
+) -> bool:
     # Held while the object goes, so that nobody registers it in between.
     with database.write() as session:
         hold_registry(session)
         if key in _keys_in_use(session):
             return False
+        # Whoever registers the same content may have sent it anew since the files were listed. Taken away once more,
+        # and once for each of its files, it would be gone as often as a registration tries.
+        if written_before is not None and not _is_older(store, key, written_before):
+            return False
         store.delete(key)
         return True
+
+
+def _is_older(store: Store, key: str, limit: datetime) -> bool:
+    return any(found == key and changed_at < limit for found, changed_at in store.ages(key))
 
 
 def _find(session: Session, label: str) -> ModelVersion:

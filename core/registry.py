@@ -220,8 +220,11 @@ def pair_models(
 def hold_registry(session: Session) -> None:
     """Makes whoever enters or removes models take turns until the transaction ends.
 
-    What is to be removed is then known to be in nobody's hands. SQLite's writers take turns anyway.
+    What is to be removed is then known to be in nobody's hands.
     """
+    # On SQLite this is all it takes, as writers take turns. A transaction begins with its first statement, which would
+    # be too late: files that were found in the store a moment before could be gone when their version is entered.
+    session.connection()
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("LOCK TABLE model_versions IN SHARE ROW EXCLUSIVE MODE"))
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from core.config import Settings
 from core.errors import InvalidRequest
 from core.lineage import code_version, describe, library_versions
 from core.model_cards import card_text, renew_card
 from core.model_deletion import remove_unregistered_files
+from core.model_files import files_of_folder
 from core.registry import Origin, fetch_model, pair_models, register_model, register_trained
+from core.store import Store
 from core.tables import ModelVersion
 from core.training_specs import DefaultModelTask, TrainSpec
 from tests.core.registry_place import Registry, metric, on_sqlite, write_model
@@ -150,17 +154,90 @@ def test_a_pair_keeps_the_lineage_of_the_training_that_led_to_it(registry: Regis
     assert "ears@1 and hand@1" in read_card(registry, pair)
 
 
-def test_registrations_at_once_get_versions_of_their_own_and_lose_no_file(registry: Registry) -> None:
+class StoreWithLeftovers(Store):
+    """Files that were there when it was opened look two days old, until somebody writes them anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.old = {key for key, _ in super().ages("")}
+
+    def ages(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        for key, changed_at in super().ages(prefix):
+            yield key, changed_at - timedelta(days=2 if key in self.old else 0)
+
+    def put_file(self, key: str, file: IO[bytes], media_type: str) -> None:
+        super().put_file(key, file, media_type)
+        self.old.discard(key)
+
+
+@on_sqlite
+def test_a_sweep_leaves_a_file_that_was_sent_anew_since_it_was_listed(
+    registry: Registry, settings: Settings
+) -> None:
+    folder = write_model(registry.folder / "late", b"late")
+    weights = files_of_folder(folder)[1][1]
+    registry.store.put(weights.key, b"late", "application/octet-stream")
+
+    class Overtaken(StoreWithLeftovers):
+        def ages(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+            listed = list(super().ages(prefix))
+            if (
+                prefix != weights.key
+            ):  # the sweep's list: by the time it acts upon it, a registration was here
+                with (folder / weights.name).open("rb") as content:
+                    self.put_file(weights.key, content, "application/octet-stream")
+            return iter(listed)
+
+    assert remove_unregistered_files(registry.ledger.database, Overtaken(settings)) == 0
+    assert registry.store.get(weights.key) == b"late"
+    left_alone = StoreWithLeftovers(settings)
+    assert remove_unregistered_files(registry.ledger.database, left_alone) == 1, "and an old one goes"
+
+
+def test_a_sweep_waits_for_a_registration_that_has_looked_for_its_files(
+    registry: Registry, settings: Settings
+) -> None:
+    folder = write_model(registry.folder / "lying-there", b"lying there")
+    for file in files_of_folder(folder)[1]:
+        registry.store.put(file.key, (folder / file.name).read_bytes(), "application/octet-stream")
+    database = registry.ledger.database
+    sweep = threading.Thread(target=lambda: remove_unregistered_files(database, StoreWithLeftovers(settings)))
+
+    class Watched(StoreWithLeftovers):
+        looked = 0
+
+        def exists(self, key: str) -> bool:
+            found = super().exists(key)
+            self.looked += 1
+            if (
+                self.looked == 4
+            ):  # each of the two files was looked for, and once more: now they are counted on
+                sweep.start()
+                sweep.join(1)
+            return found
+
+    version = register_model(database, Watched(settings), folder, name="drawer")
+    sweep.join(60)
+    assert not sweep.is_alive()
+    assert all(registry.store.exists(file["key"]) for file in version.files)
+
+
+def test_registrations_at_once_get_versions_of_their_own_and_lose_no_file(
+    registry: Registry, settings: Settings
+) -> None:
+    database = registry.ledger.database
     failed: list[BaseException] = []
-    start = threading.Barrier(4)
-    database, store = registry.ledger.database, registry.store
     folders = [
         write_model(registry.folder / f"folder-{number}", b"same" * (number // 2 + 1)) for number in range(3)
     ]
+    # The same content lies there from something that was never registered, and is due to be tidied away.
+    for folder in folders:
+        for file in files_of_folder(folder)[1]:
+            registry.store.put(file.key, (folder / file.name).read_bytes(), "application/octet-stream")
+    store = StoreWithLeftovers(settings)
 
     def enter(folder: Path) -> None:
         try:
-            start.wait(20)
             register_model(database, store, folder, name="drawer")
         except BaseException as error:  # noqa: BLE001 - told below
             failed.append(error)
@@ -168,11 +245,8 @@ def test_registrations_at_once_get_versions_of_their_own_and_lose_no_file(regist
     threads = [threading.Thread(target=enter, args=(folder,)) for folder in folders]
     for thread in threads:
         thread.start()
-    start.wait(20)
-    for _ in range(4):  # as if everything that no version is made of were a day old
-        remove_unregistered_files(database, store, older_than=timedelta(days=-1))
-    for thread in threads:
-        thread.join(60)
+    while any(thread.is_alive() for thread in threads):
+        remove_unregistered_files(database, store)
     assert failed == []
     with database.read() as session:
         versions = session.query(ModelVersion).order_by(ModelVersion.version).all()
