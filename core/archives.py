@@ -20,6 +20,7 @@ from core.recordings import take_in
 from core.specs import NewItem
 from core.store import Store
 
+MOST_ARCHIVE_BYTES = 4 * 2**30
 MOST_UNPACKED_BYTES = 32 * 2**30
 # Silence packs well, but not a whole archive of it; below the floor a bomb does no harm.
 MOST_TIMES_LARGER = 100

@@ -7,7 +7,7 @@ together is read once more on its way to its place among the recordings: only wh
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import IO, cast
 
@@ -24,6 +24,7 @@ from core.upload_tables import Upload
 
 PART_BYTES = 8 * 2**20  # S3 takes no part below 5 MiB, but the last
 LIFE = timedelta(days=3)
+LINK_SECONDS = 900
 _MOST_OPEN = 1000
 _SWEPT_AT_ONCE = 200
 
@@ -143,6 +144,24 @@ def put_part(store: Store, upload: Upload, number: int, source: IO[bytes]) -> No
     store.put_part(upload.object_key, str(upload.s3_upload_id), number, bytes(pieces))
 
 
+def part_links(store: Store, upload: Upload, numbers: Sequence[int]) -> list[str]:
+    """Addresses that take these parts straight into the store, each for a quarter of an hour.
+
+    What arrives there is measured when the parts are joined: a part of another length counts as missing.
+
+    Raises:
+        InvalidRequest: there is no part of that number.
+        Conflict: the upload has ended, or the settings do not say how browsers reach the store.
+    """
+    _require_open(upload)
+    for number in numbers:
+        size_of_part(upload, number)
+    return [
+        store.part_link(upload.object_key, str(upload.s3_upload_id), number, seconds=LINK_SECONDS)
+        for number in numbers
+    ]
+
+
 def complete(database: Database, store: Store, upload: Upload, *, most: int) -> Upload:
     """Makes a recording of the parts. Asked again, it answers the same.
 
@@ -152,14 +171,7 @@ def complete(database: Database, store: Store, upload: Upload, *, most: int) -> 
     """
     if upload.finished_at is not None:
         return upload
-    missing = sorted(set(range(1, count_parts(upload) + 1)) - set(sent_parts(store, upload)))
-    if missing:
-        raise Conflict(
-            f"{len(missing)} of {count_parts(upload)} parts are missing, first of all {missing[0]}."
-        )
-    if not store.exists(upload.object_key):
-        store.join_parts(upload.object_key, str(upload.s3_upload_id))
-    source = cast("IO[bytes]", io.BufferedReader(_Pieces(store.stream(upload.object_key))))
+    source = join(store, upload)
     recording = take_in(database, store, source, owner_id=upload.owner_id, max_bytes=most)
     with database.write() as session:
         kept = session.get_one(Upload, upload.id)
@@ -167,6 +179,23 @@ def complete(database: Database, store: Store, upload: Upload, *, most: int) -> 
         kept.finished_at = now(session)
     store.delete(upload.object_key)
     return kept
+
+
+def join(store: Store, upload: Upload) -> IO[bytes]:
+    """Puts the parts together, and reads what they are. They stay until the upload is finished or abandoned.
+
+    Raises:
+        Conflict: parts are missing, or the upload has ended.
+    """
+    _require_open(upload)
+    missing = sorted(set(range(1, count_parts(upload) + 1)) - set(sent_parts(store, upload)))
+    if missing:
+        raise Conflict(
+            f"{len(missing)} of {count_parts(upload)} parts are missing, first of all {missing[0]}."
+        )
+    if not store.exists(upload.object_key):
+        store.join_parts(upload.object_key, str(upload.s3_upload_id))
+    return cast("IO[bytes]", io.BufferedReader(_Pieces(store.stream(upload.object_key))))
 
 
 def abandon(database: Database, store: Store, upload: Upload) -> None:

@@ -28,6 +28,9 @@ class NewUpload(BaseModel):
         max_length=200,
         description="Your own mark of the file, by which its upload is found again.",
     )
+    archive: bool = Field(
+        False, description="It is a ZIP for `unpack`, which may be larger than a recording."
+    )
 
 
 class UploadView(BaseModel):
@@ -37,6 +40,7 @@ class UploadView(BaseModel):
     part_bytes: int = Field(description="Of every part but the last.")
     parts: int = Field(description="How many there are; their numbers begin at 1.")
     sent: list[int] = Field(description="Numbers of the parts that are here already.")
+    direct: bool = Field(description="Whether `links` has addresses that lead straight into the store.")
     recording: str | None = Field(description="SHA-256 of it, once it was completed.")
     created_at: datetime
     expires_at: datetime = Field(description="Swept away then, unless it was completed.")
@@ -45,6 +49,22 @@ class UploadView(BaseModel):
 
 class UploadId(BaseModel):
     id: str
+
+
+class PartNumbers(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    parts: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(min_length=1, max_length=100)
+
+
+class PartLink(BaseModel):
+    number: int
+    url: str = Field(description="`PUT` the bytes of the part there, with no headers of your own.")
+
+
+class PartLinks(BaseModel):
+    links: list[PartLink]
+    seconds: int = Field(description="How long they hold.")
 
 
 class UnpackedView(BaseModel):

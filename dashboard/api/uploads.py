@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from typing import IO, cast
 
 from flask import Response, request
 
 from core import uploads
-from core.archives import unpack
+from core.archives import MOST_ARCHIVE_BYTES, unpack
 from core.errors import TooLarge
 from core.store import Store
 from core.tables import User
 from core.upload_tables import Upload
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem
-from dashboard.api.source_schemas import NewUpload, PartPath, UnpackedView, UploadId, UploadPath, UploadView
+from dashboard.api.source_schemas import (
+    NewUpload,
+    PartLink,
+    PartLinks,
+    PartNumbers,
+    PartPath,
+    UnpackedView,
+    UploadId,
+    UploadPath,
+    UploadView,
+)
 from dashboard.identity import viewer
 from dashboard.permissions import require_submitter
 from dashboard.services import services
 
 api = api_blueprint("uploads", "Large files in parts, and archives of many.")
 
-MOST_ARCHIVE_BYTES = 4 * 2**30
 _IN_MEMORY_BYTES = 4 * 2**20
 
 
@@ -37,7 +48,7 @@ def begin(body: NewUpload) -> Response:
         name=body.name,
         size_bytes=body.size_bytes,
         fingerprint=body.fingerprint,
-        most=here.settings.max_upload_bytes,
+        most=MOST_ARCHIVE_BYTES if body.archive else here.settings.max_upload_bytes,
     )
     return answer(_view(here.store, upload), 201)
 
@@ -56,6 +67,15 @@ def put_part(path: PartPath) -> Response:
     return answer(UploadId(id=upload.id))
 
 
+@api.post("/uploads/<upload_id>/links", responses={200: PartLinks, 409: Problem})
+def links(path: UploadPath, body: PartNumbers) -> Response:
+    """Addresses that take parts straight into the store, without a way through us."""
+    upload = _find(_submitter(), path.upload_id)
+    urls = uploads.part_links(services().store, upload, body.parts)
+    found = [PartLink(number=number, url=url) for number, url in zip(body.parts, urls, strict=True)]
+    return answer(PartLinks(links=found, seconds=uploads.LINK_SECONDS))
+
+
 @api.post("/uploads/<upload_id>/complete", responses={200: UploadView, 409: Problem})
 def complete(path: UploadPath) -> Response:
     """Make a recording of the parts."""
@@ -63,6 +83,19 @@ def complete(path: UploadPath) -> Response:
     upload = _find(_submitter(), path.upload_id)
     most = here.settings.max_upload_bytes
     return answer(_view(here.store, uploads.complete(here.database, here.store, upload, most=most)))
+
+
+@api.post("/uploads/<upload_id>/unpack", responses={200: UnpackedView, 409: Problem, 413: Problem})
+def unpack_upload(path: UploadPath) -> Response:
+    """Take the ZIP that was sent in parts apart; answers the items to make a job of.
+
+    It may be asked again. Abandon the upload once you have the items; else it is swept away in time.
+    """
+    upload = _find(_submitter(), path.upload_id)
+    with tempfile.TemporaryFile() as file, uploads.join(services().store, upload) as source:
+        shutil.copyfileobj(source, file, 2**20)
+        file.seek(0)
+        return answer(_unpack(file, upload.owner_id))
 
 
 @api.delete("/uploads/<upload_id>", responses={200: UploadId})
@@ -78,7 +111,6 @@ def abandon(path: UploadPath) -> Response:
 def send_archive() -> Response:
     """Send a ZIP of recordings as the raw body; answers the items to make a job of."""
     user = _submitter()
-    here = services()
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as spool:
         size = 0
         while piece := request.stream.read(2**20):
@@ -89,16 +121,21 @@ def send_archive() -> Response:
                 )
             spool.write(piece)
         spool.seek(0)
-        done = unpack(
-            here.database,
-            here.store,
-            spool,
-            owner_id=user.id,
-            max_bytes=here.settings.max_upload_bytes,
-            max_items=here.settings.max_items_per_job,
-        )
+        return answer(_unpack(cast("IO[bytes]", spool), user.id), 201)
+
+
+def _unpack(file: IO[bytes], owner_id: str) -> UnpackedView:
+    here = services()
+    done = unpack(
+        here.database,
+        here.store,
+        file,
+        owner_id=owner_id,
+        max_bytes=here.settings.max_upload_bytes,
+        max_items=here.settings.max_items_per_job,
+    )
     failed = sum(item.recording is None for item in done.items)
-    return answer(UnpackedView(items=done.items, failed=failed, left_out=done.left_out), 201)
+    return UnpackedView(items=done.items, failed=failed, left_out=done.left_out)
 
 
 def _submitter() -> User:
@@ -120,6 +157,7 @@ def _view(store: Store, upload: Upload) -> UploadView:
         part_bytes=upload.part_bytes,
         parts=uploads.count_parts(upload),
         sent=uploads.sent_parts(store, upload),
+        direct=store.is_public,
         recording=upload.recording_sha256,
         created_at=upload.created_at,
         expires_at=upload.expires_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -10,12 +11,17 @@ import zipfile
 from datetime import timedelta
 
 import pytest
+import requests
 
 from core import archives
 from core.database import now
 from core.upload_tables import Upload
 from core.uploads import PART_BYTES, sweep
-from tests.dashboard.conftest import SOUND, Place, Script
+from dashboard.services import Services
+from tests.conftest import settings_for
+from tests.dashboard.conftest import SOUND, Place, Script, make_place
+from tests.ledgers import make_ledger
+from tests.servers import ObjectStore
 
 LARGE = b"fLaC" + os.urandom(PART_BYTES + 100)
 
@@ -25,6 +31,11 @@ def begin(script: Script, content: bytes = LARGE, mark: str = "a.flac|1") -> dic
     answer = script.post("/api/v1/uploads", json=body)
     assert answer.status_code == 201, answer.text
     return dict(answer.json)
+
+
+def services_of(place: Place) -> Services:
+    found: Services = place.app.extensions["voicesketch"]
+    return found
 
 
 def packed(*files: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
@@ -121,6 +132,65 @@ def test_a_locked_or_damaged_file_in_an_archive_fails_alone(sqlite_place: Place)
     answer = ada.post("/api/v1/archives", data=bytes(body))
     lines = {item["key"]: item["error_code"] for item in answer.json["items"]}
     assert lines == {"good.flac": None, "locked.flac": "encrypted", "torn.flac": "unreadable_file"}
+
+
+def test_an_archive_in_parts_is_taken_apart_once_it_is_whole_and_may_be_larger_than_a_recording(
+    place: Place,
+) -> None:
+    ada = place.script()
+    body = packed(("one.flac", SOUND), ("two.bin", os.urandom(PART_BYTES)))
+    place.app.extensions["voicesketch"] = dataclasses.replace(
+        services_of(place), settings=place.settings.model_copy(update={"max_upload_bytes": PART_BYTES})
+    )
+    wanted = {"name": "all.zip", "size_bytes": len(body), "fingerprint": "all.zip|1"}
+    assert ada.post("/api/v1/uploads", json=wanted).status_code == 413
+    begun = ada.post("/api/v1/uploads", json={**wanted, "archive": True})
+    path = f"/api/v1/uploads/{begun.json['id']}"
+    assert ada.ask("PUT", f"{path}/parts/1", data=body[:PART_BYTES]).status_code == 200
+    assert ada.post(f"{path}/unpack").status_code == 409
+    assert ada.ask("PUT", f"{path}/parts/2", data=body[PART_BYTES:]).status_code == 200
+    first = ada.post(f"{path}/unpack")
+    assert [item["key"] for item in first.json["items"]] == ["one.flac", "two.bin"], first.text
+    assert ada.post(f"{path}/unpack").json == first.json
+    assert ada.submit(first.json["items"]).status_code == 201
+    assert ada.ask("DELETE", path).status_code == 200
+    assert list(place.store.keys("uploads/")) == []
+
+
+def test_parts_go_straight_into_the_store_where_it_can_be_reached(
+    sqlite_database_url: str, object_store: ObjectStore
+) -> None:
+    settings = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store)
+    make_ledger(settings.database_url)
+    place = make_place(settings.model_copy(update={"s3_public_url": object_store.endpoint_url}))
+    ada, bob = place.script("ada"), place.script("bob")
+    begun = begin(ada)
+    path = f"/api/v1/uploads/{begun['id']}"
+    assert begun["direct"] is True
+    assert bob.post(f"{path}/links", json={"parts": [1]}).status_code == 404
+    assert ada.post(f"{path}/links", json={"parts": [3]}).status_code == 400
+    given = ada.post(f"{path}/links", json={"parts": [1, 2]}).json
+    assert given["seconds"] <= 900
+    contents = {1: LARGE[:PART_BYTES], 2: LARGE[PART_BYTES:]}
+    # What is not as long as the part does not count, whoever put it there.
+    assert requests.put(given["links"][1]["url"], data=b"short", timeout=10).status_code == 200
+    for link in given["links"]:
+        if link["number"] == 1:
+            assert requests.put(link["url"], data=contents[1], timeout=10).status_code == 200
+    assert ada.post(f"{path}/complete").status_code == 409
+    assert ada.get(path).json["sent"] == [1]
+    assert requests.put(given["links"][1]["url"], data=contents[2], timeout=10).status_code == 200
+    done = ada.post(f"{path}/complete")
+    assert done.json["recording"] == hashlib.sha256(LARGE).hexdigest()
+    assert ada.post(f"{path}/links", json={"parts": [1]}).status_code == 409
+    place.database.dispose()
+
+
+def test_where_browsers_cannot_reach_the_store_there_are_no_links(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
+    begun = begin(ada)
+    assert begun["direct"] is False
+    assert ada.post(f"/api/v1/uploads/{begun['id']}/links", json={"parts": [1]}).status_code == 409
 
 
 def test_bombs_and_what_is_no_archive_are_refused_whole(
