@@ -107,11 +107,15 @@ def _digest(description: dict[str, Any], report: dict[str, Any]) -> DatasetRepor
         plan_sha256=description["plan_sha256"],
         pictures=report["pictures"],
         features=[
-            (what, f"{' × '.join(map(str, form['shape']))} {form['dtype']}")
+            (what, f"{' × '.join(_length(side) for side in form['shape'])} {form['dtype']}")
             for what, form in description["features"].items()
         ],
         statistics=(description.get("statistics") or {}).get("ast"),
     )
+
+
+def _length(side: int | None) -> str:
+    return "any length" if side is None else str(side)
 
 
 def recipe_words(recipe: Recipe) -> list[tuple[str, str]]:
