@@ -24,7 +24,6 @@ from core.tables import RecordingOwner, User
 _ROWS_AT_ONCE = 500
 _TOLD = 5
 _SEES_ALL = {Role.OPERATOR.value, Role.ADMIN.value, Role.VIEWER.value}
-_CHANGES_ALL = {Role.OPERATOR.value, Role.ADMIN.value}
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,11 @@ def list_collections(session: Session, viewer: User) -> list[tuple[Collection, i
     return [(collection, count) for collection, count in session.execute(query)]
 
 
-def ensure_collection(session: Session, user: User, name: str) -> Collection:
+def ensure_collection(session: Session, user: User, name: str, *, may_change_all: bool = False) -> Collection:
     """The collection of that name, made where there is none.
+
+    Args:
+        may_change_all: whether the user may add to what is somebody else's, too.
 
     Raises:
         InvalidRequest: it is somebody else's.
@@ -79,7 +81,7 @@ def ensure_collection(session: Session, user: User, name: str) -> Collection:
     )
     collection = find_collection(session, name)
     assert collection is not None
-    if collection.owner_id != user.id and user.role not in _CHANGES_ALL:
+    if collection.owner_id != user.id and not may_change_all:
         raise InvalidRequest(f"There is a collection {name!r} of somebody else: choose another name.")
     return collection
 

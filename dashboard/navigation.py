@@ -8,13 +8,14 @@ from flask import current_app
 
 from core.accounts import Role
 from core.tables import User
+from core.tokens import role_level
+from dashboard.permissions import reach
 
-_EVERYBODY = frozenset(role.value for role in Role)
-_SENDERS = _EVERYBODY - {Role.VIEWER.value}
-_OPERATORS = frozenset({Role.OPERATOR.value, Role.ADMIN.value})
-_ADMINS = frozenset({Role.ADMIN.value})
+_EVERYBODY, _SENDERS, _OPERATORS, _ADMINS = (
+    role_level(role.value) for role in (Role.VIEWER, Role.SUBMITTER, Role.OPERATOR, Role.ADMIN)
+)
 
-# Key (a page names itself by it in `active`), path, words, and the roles it is for.
+# Key (a page names itself by it in `active`), path, words, and how far somebody must reach for it.
 _MAIN = (
     ("jobs", "/jobs", "Jobs", _EVERYBODY),
     ("new", "/new", "New job", _SENDERS),
@@ -59,8 +60,8 @@ def _served() -> set[str]:
     return {rule.rule for rule in current_app.url_map.iter_rules() if "GET" in (rule.methods or ())}
 
 
-def _links(rows: tuple[tuple[str, str, str, frozenset[str]], ...], user: User) -> list[Link]:
-    served = _served()
+def _links(rows: tuple[tuple[str, str, str, int], ...], user: User) -> list[Link]:
+    served, reached = _served(), reach(user)
     return [
-        Link(key, path, words) for key, path, words, roles in rows if path in served and user.role in roles
+        Link(key, path, words) for key, path, words, needed in rows if path in served and reached >= needed
     ]

@@ -30,7 +30,7 @@ from dashboard.api.schedule_schemas import (
     NewCollectionPath,
 )
 from dashboard.identity import viewer
-from dashboard.permissions import require_submitter
+from dashboard.permissions import may_operate, require_submitter
 from dashboard.services import services
 
 api = api_blueprint("collections", "Recordings and pictures that are added to over time.")
@@ -76,7 +76,7 @@ def create(path: NewCollectionPath) -> Response:
     user = viewer()
     require_submitter(user)
     with services().database.write() as session:
-        collection = ensure_collection(session, user, path.name)
+        collection = ensure_collection(session, user, path.name, may_change_all=may_operate(user))
         view = _view(collection, count_files(session, collection.id))
     return answer(view)
 
@@ -93,7 +93,7 @@ def add(path: NewCollectionPath, body: NewCollectionFiles) -> Response:
     if len(files) < len(body.files):
         raise InvalidRequest("A path occurs more than once.")
     with services().database.write() as session:
-        collection = ensure_collection(session, user, path.name)
+        collection = ensure_collection(session, user, path.name, may_change_all=may_operate(user))
         added = add_files(session, user, collection, files)
     return answer(AddedFiles(collection=collection.name, new=added.new, known=added.known))
 
