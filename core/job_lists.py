@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, String, and_, cast, false, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.errors import InvalidRequest
-from core.queries import visible_to
+from core.queries import load_companions, visible_to
 from core.states import JobState
 from core.tables import Job, ModelVersion, User
 
@@ -61,6 +61,9 @@ class JobFilter:
 class JobListPage:
     jobs: Sequence[Job]
     next: str | None  # the cursor of the next page
+    companions: Sequence[
+        object
+    ] = ()  # their owners and models: held, so that none is read again for each job
 
 
 def find_jobs(
@@ -81,7 +84,8 @@ def find_jobs(
     )
     jobs = found.all()
     shown = jobs[:limit]
-    return JobListPage(shown, _cursor(column, shown[-1]) if len(jobs) > limit else None)
+    following = _cursor(column, shown[-1]) if len(jobs) > limit else None
+    return JobListPage(shown, following, load_companions(session, shown))
 
 
 def parse_since(given: str) -> datetime | None:

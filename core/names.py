@@ -14,8 +14,11 @@ def safe_stem(name: str) -> str:
     """The last part of a name without its ending, with nothing in it that a file system could trip over."""
     last = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     stem = last.rsplit(".", 1)[0] if "." in last.lstrip(".") else last
-    stem = unicodedata.normalize("NFC", stem.encode("utf-8", "replace").decode())
-    stem = "".join(letter for letter in stem if unicodedata.category(letter) not in ("Cf", "Cs", "Co", "Cn"))
+    if not stem.isascii():  # asked letter by letter, which takes most of the time
+        stem = unicodedata.normalize("NFC", stem.encode("utf-8", "replace").decode())
+        stem = "".join(
+            letter for letter in stem if unicodedata.category(letter) not in ("Cf", "Cs", "Co", "Cn")
+        )
     stem = _UNSAFE.sub("_", stem).strip(" .")[:_LONGEST].rstrip(" .")
     # Most file systems count bytes, and a letter may take four of them.
     while len(stem.encode()) > 200:

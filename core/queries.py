@@ -99,6 +99,16 @@ def get_job(session: Session, viewer: User, job_id: str) -> Job:
     return job
 
 
+def load_companions(session: Session, jobs: Sequence[Job]) -> list[object]:
+    """The owners and models of many jobs at once; while the answer is held, asking for one of them costs no query."""
+    owners = {job.owner_id for job in jobs}
+    models = {job.model_version_id for job in jobs if job.model_version_id}
+    return [
+        *session.scalars(select(User).where(User.id.in_(owners))),
+        *session.scalars(select(ModelVersion).where(ModelVersion.id.in_(models))),
+    ]
+
+
 def model_label(session: Session, model_version_id: str | None) -> str:
     model = session.get(ModelVersion, model_version_id) if model_version_id else None
     return model.label if model else ""
@@ -190,11 +200,11 @@ def changed_items(
     return items_by_id(session, job_id, ids), len(moves) > limit
 
 
-def item_names(session: Session, job_id: str, *, until: int) -> Iterator[tuple[int, str]]:
-    """Positions and file names of a job's items up to a position, in order: the names of faces rest on them."""
+def item_names(session: Session, job_id: str, *, after: int = -1, until: int) -> Iterator[tuple[int, str]]:
+    """Positions and file names of a job's items between two positions, in order: the names of faces rest on them."""
     query = (
         select(Item.position, Item.name)
-        .where(Item.job_id == job_id, Item.position <= until)
+        .where(Item.job_id == job_id, Item.position > after, Item.position <= until)
         .order_by(Item.position)
     )
     for row in session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
@@ -215,14 +225,22 @@ def get_item(session: Session, job_id: str, item_id: int) -> ItemRow:
 
 def errors_by_code(session: Session, job_id: str) -> list[tuple[str, int, str]]:
     """For each error code of a job: how many items, and the message of one of them. Most frequent first."""
+    # Counted in an index that holds failures only; then one message is read for each code, and not all of them.
     count = func.count().label("count")
     rows = session.execute(
-        select(Item.error_code, count, func.min(Item.error_message))
-        .where(Item.job_id == job_id, Item.state == ItemState.FAILED)
+        select(Item.error_code, count)
+        .where(Item.job_id == job_id, Item.state == ItemState.FAILED, Item.error_code.is_not(None))
         .group_by(Item.error_code)
         .order_by(count.desc(), Item.error_code)
+    ).all()
+    return [(code or "", number, _message_of(session, job_id, code)) for code, number in rows]
+
+
+def _message_of(session: Session, job_id: str, code: str | None) -> str:
+    query = select(Item.error_message).where(
+        Item.job_id == job_id, Item.error_code == code, Item.state == ItemState.FAILED
     )
-    return [(code or "error", number, message or "") for code, number, message in rows]
+    return session.scalar(query.order_by(Item.position).limit(1)) or ""
 
 
 def last_transition_id(session: Session, job_id: str) -> int:

@@ -224,6 +224,16 @@ class Item(Base):
         ),
         Index("ix_items_job_id_state_position", "job_id", "state", "position"),
         Index("ix_items_recording_sha256", "recording_sha256"),
+        # What failed, by its reason: counted, and listed in order.
+        Index(
+            "ix_items_failed",
+            "job_id",
+            "error_code",
+            "state",
+            "position",
+            sqlite_where=text("error_code IS NOT NULL"),
+            postgresql_where=text("error_code IS NOT NULL"),
+        ),
         # Who still uses a face, before it goes.
         Index(
             "ix_items_drawing_id",

@@ -1,8 +1,8 @@
 """The file name of each face in a page of items, the very one it has in `faces.zip` and `results.csv`.
 
-A name depends on the names given before it (`talk.png`, `talk-2.png`), so a page in the middle would have to name all
-items before it. Whoever reads a job from its beginning asks for one page after the other: where one stopped is
-remembered, so that this costs nothing. Anybody else pays for the walk.
+A name depends on the names given before it (`talk.png`, `talk-2.png`), so a page in the middle needs all items before
+it to be named. What was named once is kept for the jobs that were asked for last: items are never added to a job, and
+never renamed.
 """
 
 from __future__ import annotations
@@ -18,64 +18,58 @@ from core.names import FileNames
 from core.queries import ItemRow, item_names
 from core.states import ITEM_WITH_FACE
 
-_REMEMBERED = 4
 _ENDING = ".png"
+# Names kept in all, a tenth of a kilobyte each. The job that is being asked for is kept whatever its size.
+_MOST_NAMES = 300_000
 
 
 class FaceNames:
-    """Names faces page by page. Safe to use from several threads."""
+    """Names faces. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_names: int = _MOST_NAMES) -> None:
         self._lock = threading.Lock()
-        self._stopped: OrderedDict[tuple[str, int], FileNames] = OrderedDict()
+        self._jobs: OrderedDict[str, _Named] = OrderedDict()
+        self._most = most_names
 
-    def for_page(self, session: Session, job_id: str, after: int, rows: Sequence[ItemRow]) -> dict[int, str]:
+    def of(self, session: Session, job_id: str, rows: Sequence[ItemRow]) -> dict[int, str]:
         """Args:
-            after: the position that the page begins behind.
-            rows: all items from there on, in order and without gaps.
+            rows: some items of the job, in any order.
 
         Returns:
             for the id of each item with a face, its file name.
         """
-        if not rows:
+        faces = [row for row in rows if has_face(row)]
+        if not faces:
             return {}
-        names = self._resume((job_id, after))
-        if names is None:
-            names = _names()
-            if after >= 0:
-                for _, name in item_names(session, job_id, until=after):
-                    names.take(name, _ENDING)
-        taken = {row.id: names.take(row.name, _ENDING) for row in rows}
         with self._lock:
-            self._stopped[(job_id, rows[-1].position)] = names
-            while len(self._stopped) > _REMEMBERED:
-                self._stopped.popitem(last=False)
-        return {row.id: taken[row.id] for row in rows if has_face(row)}
-
-    def for_some(self, session: Session, job_id: str, rows: Sequence[ItemRow]) -> dict[int, str]:
-        """The same for items with gaps between them, as a filter leaves them."""
-        wanted = {row.position: row.id for row in rows if has_face(row)}
-        if not wanted:
-            return {}
-        names, named = _names(), {}
-        for position, name in item_names(session, job_id, until=max(wanted)):
-            taken = names.take(name, _ENDING)
-            if position in wanted:
-                named[wanted[position]] = taken
-        return named
-
-    def _resume(self, stopped: tuple[str, int]) -> FileNames | None:
-        # Taken out: two readers of the same page must not name into one another's list.
+            named = self._jobs.setdefault(job_id, _Named())
+            self._jobs.move_to_end(job_id)
+        given = named.until(session, job_id, max(row.position for row in faces))
         with self._lock:
-            return self._stopped.pop(stopped, None)
+            while len(self._jobs) > 1 and sum(len(one.given) for one in self._jobs.values()) > self._most:
+                self._jobs.popitem(last=False)
+        return {row.id: given[row.position] for row in faces}
+
+
+class _Named:
+    """The names of a job's faces from its first item on, as far as anybody asked."""
+
+    def __init__(self) -> None:
+        self.given: dict[int, str] = {}  # by position
+        self._last = -1
+        self._names = FileNames()
+        self._lock = threading.Lock()
+        for reserved in RESERVED:
+            self._names.take(reserved, _ENDING)
+
+    def until(self, session: Session, job_id: str, position: int) -> dict[int, str]:
+        with self._lock:
+            if position > self._last:
+                for at, name in item_names(session, job_id, after=self._last, until=position):
+                    self.given[at] = self._names.take(name, _ENDING)
+                    self._last = at
+        return self.given
 
 
 def has_face(row: ItemRow) -> bool:
     return row.state in ITEM_WITH_FACE and row.face_key is not None
-
-
-def _names() -> FileNames:
-    names = FileNames()
-    for reserved in RESERVED:
-        names.take(reserved, _ENDING)
-    return names

@@ -35,14 +35,8 @@ def page(path: JobPath, query: ItemsQuery) -> Response:
             session, job.id, after=query.after, limit=query.limit + 1, only=narrowed.clause(job.id)
         )
         shown = rows[: query.limit]
-        names = _face_names()
         marks = marks_of(session, [row.id for row in shown])
-        if not query.face_names:
-            named = {}
-        elif narrowed:
-            named = names.for_some(session, job.id, shown)
-        else:
-            named = names.for_page(session, job.id, query.after, shown)
+        named = _face_names().of(session, job.id, shown) if query.face_names else {}
     return answer(
         ItemPage(
             data=[item_view(job.id, row, named.get(row.id), marks.get(row.id)) for row in shown],
@@ -57,7 +51,7 @@ def show(path: ItemPath) -> Response:
     with services().database.read() as session:
         job = get_job(session, viewer(), path.job_id)
         row = get_item(session, job.id, path.item_id)
-        named = _face_names().for_some(session, job.id, [row])
+        named = _face_names().of(session, job.id, [row])
         mark = marks_of(session, [row.id]).get(row.id)
     return answer(item_view(job.id, row, named.get(row.id), mark))
 

@@ -47,6 +47,13 @@ def upgrade() -> None:
     with op.batch_alter_table("workers") as table:
         table.add_column(sa.Column("utilisation", sa.JSON(), nullable=True))
         table.add_column(sa.Column("leaving_at", Moment(timezone=True), nullable=True))
+    op.create_index(
+        "ix_items_failed",
+        "items",
+        ["job_id", "error_code", "state", "position"],
+        sqlite_where=sa.text("error_code IS NOT NULL"),
+        postgresql_where=sa.text("error_code IS NOT NULL"),
+    )
 
     op.create_index(
         "ix_transitions_of_jobs",
@@ -130,6 +137,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_items_failed", "items")
     op.drop_index("ix_transitions_of_jobs", "transitions")
     op.execute("DELETE FROM webhook_deliveries WHERE run_id IS NULL")
     with op.batch_alter_table("webhook_deliveries") as table:
