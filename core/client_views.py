@@ -183,3 +183,77 @@ class DatasetView:
             ),
             raw=raw,
         )
+
+
+@dataclass(frozen=True)
+class CollectionView:
+    name: str
+    files: int
+    created_at: str
+    pairs: int | None
+    problem: str | None
+    newest: tuple[str, ...]
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> CollectionView:
+        return cls(
+            name=raw["name"],
+            files=raw["files"],
+            created_at=raw.get("created_at") or "",
+            pairs=raw.get("pairs"),
+            problem=raw.get("problem"),
+            newest=tuple(raw.get("newest") or ()),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class RunView:
+    id: str
+    fire_time: str
+    why: str
+    state: str
+    sentence: str
+    result: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> RunView:
+        return cls(
+            id=raw["id"],
+            fire_time=raw["fire_time"],
+            why=raw["why"],
+            state=raw["state"],
+            sentence=raw["sentence"],
+            result=raw.get("result") or {},
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class ScheduleView:
+    name: str
+    when: str
+    time_zone: str
+    paused: bool
+    next: tuple[Mapping[str, Any], ...]
+    last_run: RunView | None
+    runs: tuple[RunView, ...]
+    secret: str | None
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> ScheduleView:
+        last = raw.get("last_run")
+        return cls(
+            name=raw["name"],
+            when=raw["when"],
+            time_zone=raw["time_zone"],
+            paused=raw.get("paused_at") is not None,
+            next=tuple(raw.get("next") or ()),
+            last_run=RunView.read(last) if last else None,
+            runs=tuple(map(RunView.read, raw.get("runs") or ())),
+            secret=raw.get("webhook_secret"),
+            raw=raw,
+        )

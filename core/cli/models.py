@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,10 +63,8 @@ def show(
         found = client.model(model)
         from core.cli.model_showing import print_model
         from core.cli.showing import print_json
-        from core.registry_calls import Registry
 
-        registry = Registry(client)
-        lineage, evaluations = registry.lineage(found.label), registry.evaluations(found.label)
+        lineage, evaluations = client.lineage(found.label), client.model_evaluations(found.label)
         if as_json:
             print_json({**found.raw, "lineage": lineage, "evaluations": evaluations})
         else:
@@ -87,9 +86,7 @@ def promote(
 ) -> None:
     """Point an alias at a model version."""
     with told():
-        from core.registry_calls import Registry
-
-        move = Registry(connect(url, token, data)).promote(model, alias, reason=reason, force=force)
+        move = connect(url, token, data).promote(model, alias, reason=reason, force=force)
         _print_move(move, as_json)
 
 
@@ -104,9 +101,7 @@ def rollback(
 ) -> None:
     """Point an alias where it pointed before; twice goes further back."""
     with told():
-        from core.registry_calls import Registry
-
-        _print_move(Registry(connect(url, token, data)).roll_back(alias, reason=reason), as_json)
+        _print_move(connect(url, token, data).roll_back(alias, reason=reason), as_json)
 
 
 @app.command()
@@ -122,9 +117,8 @@ def history(
     with told():
         from core.cli.model_showing import print_moves
         from core.cli.showing import print_json
-        from core.registry_calls import Registry
 
-        moves = Registry(connect(url, token, data)).moves(alias, limit=limit)
+        moves = list(connect(url, token, data).moves(alias, limit=limit))
         print_json(moves) if as_json else print_moves(alias, moves)
 
 
@@ -147,9 +141,8 @@ def delete(
         from core.cli.endings import Ending, end
         from core.cli.model_showing import print_deletion
         from core.cli.showing import print_json
-        from core.registry_calls import Registry
 
-        found = Registry(connect(url, token, data)).delete(model, reason=reason, dry_run=dry_run)
+        found = connect(url, token, data).delete_model(model, reason=reason, dry_run=dry_run)
         print_json(found) if as_json else print_deletion(found)
         if found["in_use"]:
             end(Ending.SOME_FAILED)
@@ -294,7 +287,7 @@ def import_weights(
             typer.echo(_send(client, folder, name, largest).label)
 
 
-def _print_move(move: dict[str, Any], as_json: bool) -> None:
+def _print_move(move: Mapping[str, Any], as_json: bool) -> None:
     from core.cli.model_showing import print_move
     from core.cli.showing import print_json
 

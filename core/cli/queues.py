@@ -15,10 +15,9 @@ def queues(as_json: AsJson = False, data: Data = None, url: Url = None, token: T
     """Show what waits in each queue, and who serves it."""
     with told():
         from core.cli.showing import one_line, print_json, print_table
-        from core.operating_calls import fetch_queues
         from core.progress import duration
 
-        found = fetch_queues(connect(url, token, data))
+        found = connect(url, token, data).queues()
         if as_json:
             print_json(found)
         elif not found:

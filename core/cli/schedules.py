@@ -12,7 +12,7 @@ from core.cli.connection import AsJson, Data, Token, Url, connect
 from core.cli.endings import told
 
 if TYPE_CHECKING:
-    from core.schedule_calls import RunView, ScheduleView
+    from core.client_views import RunView, ScheduleView
 
 app = typer.Typer(no_args_is_help=True, help="Retrain models by the clock, or when new pairs have arrived.")
 

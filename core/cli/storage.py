@@ -15,9 +15,8 @@ def storage(as_json: AsJson = False, data: Data = None, url: Url = None, token: 
     """Show how much is stored of each kind."""
     with told():
         from core.cli.showing import one_line, print_json, print_table, size
-        from core.operating_calls import fetch_storage
 
-        found = fetch_storage(connect(url, token, data))
+        found = connect(url, token, data).storage()
         if as_json:
             print_json(found)
         else:

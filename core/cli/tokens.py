@@ -16,10 +16,9 @@ app = typer.Typer(no_args_is_help=True, help="Your tokens for scripts, and what 
 def list_tokens(as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None) -> None:
     """Your tokens that still work."""
     with told():
-        from core.account_calls import fetch_tokens
         from core.cli.showing import one_line, print_json
 
-        found = fetch_tokens(connect(url, token, data))
+        found = connect(url, token, data).tokens()
         if as_json:
             print_json(found)
             return
@@ -40,10 +39,9 @@ def new(
 ) -> None:
     """Print a new token; it is shown this once."""
     with told():
-        from core.account_calls import make_token
         from core.cli.showing import print_json
 
-        made = make_token(connect(url, token, data), name, scope, days)
+        made = connect(url, token, data).make_token(name, scope=scope, days=days)
         if as_json:
             print_json(made)
         else:
@@ -62,10 +60,9 @@ def revoke(
 ) -> None:
     """End a token, at once."""
     with told():
-        from core.account_calls import end_token
         from core.cli.showing import one_line, print_json
 
-        ended = end_token(connect(url, token, data), token_id)
+        ended = connect(url, token, data).revoke_token(token_id)
         if as_json:
             print_json(ended)
         else:

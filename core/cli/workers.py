@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from core.cli.connection import AsJson, Data, Token, Url, connect
 from core.cli.endings import told
+
+if TYPE_CHECKING:
+    from core.client.answers import WorkerView
 
 app = typer.Typer(no_args_is_help=True, help="Look at workers, drain them, and let them claim again.")
 
@@ -19,9 +22,8 @@ def list_workers(as_json: AsJson = False, data: Data = None, url: Url = None, to
     """Workers that are there, and those that left within the hour."""
     with told():
         from core.cli.showing import one_line, print_json, print_table
-        from core.operating_calls import fetch_workers
 
-        workers = fetch_workers(connect(url, token, data))
+        workers = connect(url, token, data).workers()
         if as_json:
             print_json(workers)
         elif not workers:
@@ -54,11 +56,11 @@ def undrain(
 def _steer(worker: str, action: str, as_json: bool, *, connect_to: tuple[Any, Any, Any]) -> None:
     with told():
         from core.cli.showing import print_json
-        from core.operating_calls import steer_worker
 
-        found = steer_worker(connect(*connect_to), worker, action)
+        client = connect(*connect_to)
+        found = client.drain(worker) if action == "drain" else client.undrain(worker)
         print_json(found) if as_json else typer.echo(f"{found['id']} is {found['state']}.")
 
 
-def _held(worker: dict[str, Any]) -> str:
+def _held(worker: WorkerView) -> str:
     return ", ".join(f"{one['done']}/{one['items']} of {one['job']}" for one in worker["chunks"]) or "nothing"

@@ -1,0 +1,71 @@
+"""What the service refuses, as the very error of `core/errors.py` that was raised over there, found by its code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from core.errors import (
+    Conflict,
+    InvalidManifest,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Permanent,
+    Retryable,
+    ServiceUnreachable,
+    StorageUnavailable,
+    TooLarge,
+    VoicesketchError,
+)
+
+_BY_CODE: dict[str, type[VoicesketchError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidManifest,
+        InvalidRequest,
+        NotFound,
+        NotAllowed,
+        Conflict,
+        TooLarge,
+        StorageUnavailable,
+    )
+}
+_BY_STATUS: dict[int, type[VoicesketchError]] = {
+    400: InvalidRequest,
+    401: NotAllowed,
+    403: NotAllowed,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    422: InvalidRequest,
+}
+
+
+def refusal(answer: requests.Response, url: str) -> VoicesketchError:
+    """The error behind an answer of 400 or more, by a service at `url`."""
+    problem = _problem(answer)
+    status = answer.status_code
+    kind = _BY_CODE.get(str(problem.get("code"))) or _BY_STATUS.get(status)
+    detail = str(problem.get("detail") or problem.get("title") or "")
+    if kind is NotAllowed and not detail:
+        detail = f"The service at {url} does not accept this token for that."
+    if kind is None:
+        if status in (502, 503, 504):
+            return unreachable(url)
+        kind = Retryable if status >= 500 or status == 429 else Permanent
+        detail = detail or f"The service at {url} answered {status} {answer.reason}."
+    return kind(detail or None)
+
+
+def unreachable(url: str) -> ServiceUnreachable:
+    return ServiceUnreachable(f"No voicesketch answers at {url}; start one with: voicesketch up")
+
+
+def _problem(answer: requests.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except (requests.RequestException, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
