@@ -223,7 +223,8 @@ class Item(Base):
             postgresql_where=text("state = 'leased'"),
         ),
         Index("ix_items_job_id_state_position", "job_id", "state", "position"),
-        Index("ix_items_recording_sha256", "recording_sha256"),
+        # Who uses a recording, and where another job has it.
+        Index("ix_items_recording_sha256_job_id", "recording_sha256", "job_id"),
         # What failed, by its reason: counted, and listed in order.
         Index(
             "ix_items_failed",

@@ -47,6 +47,8 @@ def upgrade() -> None:
     with op.batch_alter_table("workers") as table:
         table.add_column(sa.Column("utilisation", sa.JSON(), nullable=True))
         table.add_column(sa.Column("leaving_at", Moment(timezone=True), nullable=True))
+    op.drop_index("ix_items_recording_sha256", "items")
+    op.create_index("ix_items_recording_sha256_job_id", "items", ["recording_sha256", "job_id"])
     op.create_index(
         "ix_items_failed",
         "items",
@@ -138,6 +140,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_items_failed", "items")
+    op.drop_index("ix_items_recording_sha256_job_id", "items")
+    op.create_index("ix_items_recording_sha256", "items", ["recording_sha256"])
     op.drop_index("ix_transitions_of_jobs", "transitions")
     op.execute("DELETE FROM webhook_deliveries WHERE run_id IS NULL")
     with op.batch_alter_table("webhook_deliveries") as table:
