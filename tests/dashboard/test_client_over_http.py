@@ -77,8 +77,9 @@ def test_a_script_sends_submits_follows_marks_and_takes_away(sqlite_place: Place
 
     count, again = client.retry(job.id, error_code="no_speech", items=[failed[0].id])
     assert (count, again.counts[ItemState.PENDING]) == (1, 1)
+    assert client.cancel(job.id).is_final
     with pytest.raises(Conflict):
-        client.resume(job.id)
+        client.pause(job.id)
 
 
 def test_an_administrator_lets_somebody_in_who_may_do_less(sqlite_place: Place, address: str) -> None:
