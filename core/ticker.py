@@ -26,6 +26,7 @@ from core.leases import reap
 from core.logs import set_up_logs
 from core.model_deletion import remove_unregistered_files
 from core.outbox import Doorbell, publish, ring_again
+from core.purging import purge
 from core.queue import CeleryDoorbell, make_celery
 from core.store import Store
 from core.uploads import sweep
@@ -85,11 +86,13 @@ class Scheduling:
 
 
 def tidy(database: Database, store: Store) -> None:
-    """Removes files of models that were sent and never made into one."""
+    """Removes what was sent and never used, and what is kept no longer."""
     if removed := _tried("tidy", lambda: remove_unregistered_files(database, store)):
         log.info("removed files of no model", files=removed)
     if swept := _tried("sweep", lambda: sweep(database, store)):
         log.info("swept unfinished uploads", uploads=swept)
+    if purged := _tried("purge", lambda: purge(database, store, actor="ticker").counts.total()):
+        log.info("removed what the rules of retention let go", things=purged)
 
 
 def _tried(what: str, step: Callable[[], int]) -> int:

@@ -205,7 +205,7 @@ def abandon(database: Database, store: Store, upload: Upload) -> None:
         if kept.finished_at is not None or kept.abandoned_at is not None:
             return
         kept.abandoned_at = now(session)
-    _throw_away(store, upload)
+    discard(store, upload)
 
 
 def sweep(database: Database, store: Store) -> int:
@@ -234,7 +234,8 @@ def _require_open(upload: Upload) -> None:
         raise Conflict("This upload has been completed; there is nothing more to send.")
 
 
-def _throw_away(store: Store, upload: Upload) -> None:
+def discard(store: Store, upload: Upload) -> None:
+    """Throws away what an upload has in the store; what is gone already is no matter."""
     if upload.s3_upload_id is not None:
         store.drop_parts(upload.object_key, upload.s3_upload_id)
     store.delete(upload.object_key)

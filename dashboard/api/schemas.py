@@ -180,6 +180,7 @@ class JobView(BaseModel):
     cancel_requested_at: datetime | None
     finalizing_at: datetime | None
     finished_at: datetime | None
+    purged_at: datetime | None = Field(description="When its faces were removed by a rule of retention.")
     error: ErrorView | None
     errors: list[ErrorCount] | None = Field(
         None, description="What items failed of, where one job is asked for."

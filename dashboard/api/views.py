@@ -55,6 +55,7 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
         cancel_requested_at=job.cancel_requested_at,
         finalizing_at=job.finalizing_at,
         finished_at=job.finished_at,
+        purged_at=job.purged_at,
         error=ErrorView(code=job.error_code, message=job.error_message or "") if job.error_code else None,
         errors=[ErrorCount(code=c, count=n, example=m) for c, n, m in errors_by_code(session, job.id)]
         if with_errors

@@ -1,0 +1,314 @@
+"""Deleting what somebody gave us and all that came of it, for good: recordings, faces, jobs, uploads and their rows.
+
+What others have, too, stays theirs: a recording that somebody else sent as well, a face that another's job shows.
+Datasets, trainings and models are made of many people's data and are relied on by others; they are not touched, and
+the answer names what is left of them, for an admin to decide. The account stays. The audit log keeps that it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import audit
+from core.database import Database
+from core.errors import NotFound
+from core.jobs import cancel_job
+from core.mark_tables import FaceMark
+from core.moves import hold_job
+from core.purging import Deadline, Purged, drop_drawings, drop_files, drop_leftovers, unlink_faces
+from core.retention_tables import RetentionRule
+from core.schedule_tables import Collection, CollectionFile, JobWebhook, Schedule, WebhookDelivery
+from core.states import JOB_FINAL
+from core.store import Store
+from core.tables import (
+    Attempt,
+    DatasetVersion,
+    Drawing,
+    Item,
+    Job,
+    Outbox,
+    Recording,
+    RecordingOwner,
+    Transition,
+    User,
+)
+from core.training_tables import JobFile, LogLine, Measurement, TrainingProgress
+from core.upload_tables import Upload
+from core.uploads import discard
+
+# Jobs of these kinds are somebody's own; the others made datasets and models.
+_OWN_KINDS = ("infer",)
+_ROWS_AT_ONCE = 200
+
+
+@dataclass
+class Erased:
+    """What went, or would.
+
+    Attributes:
+        counts: of jobs, recordings, faces and uploads.
+        left: what is not touched, in words, such as `2 datasets: people@1, people@2`.
+        waiting: jobs that are being cancelled, and go once their workers have let go of them.
+        finished: false where there is more to do: ask again.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    waiting: int = 0
+    finished: bool = True
+
+
+def find_user(session: Session, name_or_id: str) -> User:
+    """Raises:
+    NotFound: there is nobody of that name or id.
+    """
+    user = session.get(User, name_or_id) or session.scalar(select(User).where(User.name == name_or_id))
+    if user is None:
+        raise NotFound(f"There is no user {name_or_id[:80]!r}.")
+    return user
+
+
+def preview_erasure(database: Database, user_id: str) -> Erased:
+    """What would go, by what the ledger knows now. Changes nothing."""
+    with database.read() as session:
+        own = _own_jobs(user_id)
+        others = exists().where(RecordingOwner.sha256 == Recording.sha256, RecordingOwner.owner_id != user_id)
+        counts = {
+            "jobs": select(func.count()).where(own).select_from(Job),
+            "recordings": select(func.count())
+            .select_from(RecordingOwner)
+            .join(Recording, Recording.sha256 == RecordingOwner.sha256)
+            .where(RecordingOwner.owner_id == user_id, ~others),
+            "faces": select(func.sum(Job.done)).where(own),
+            "uploads": select(func.count()).select_from(Upload).where(Upload.owner_id == user_id),
+        }
+        waiting = select(func.count()).select_from(Job).where(own, Job.finished_at.is_(None))
+        return Erased(
+            {name: session.scalar(query) or 0 for name, query in counts.items()},
+            _left(session, user_id),
+            session.scalar(waiting) or 0,
+        )
+
+
+def erase(
+    database: Database, store: Store, user_id: str, *, actor: str, seconds: float | None = None
+) -> Erased:
+    """Deletes somebody's data; asked again, it goes on where it stopped.
+
+    Jobs that still run are cancelled first, and deleted once their workers have let go.
+
+    Args:
+        seconds: after which it stops between two batches.
+
+    Raises:
+        StorageUnavailable: try again later.
+    """
+    deadline, gone = Deadline(seconds), Erased(dict.fromkeys(("jobs", "recordings", "faces", "uploads"), 0))
+    _cancel(database, user_id, actor)
+    gone.finished = (
+        _erase_uploads(database, store, user_id, gone, deadline)
+        and _erase_jobs(database, store, user_id, gone, deadline)
+        and _erase_recordings(database, store, user_id, gone, deadline)
+    )
+    with database.write() as session:
+        waiting = select(func.count()).select_from(Job).where(_own_jobs(user_id))
+        gone.waiting = session.scalar(waiting) or 0
+        gone.left = _left(session, user_id)
+        gone.finished = gone.finished and not gone.waiting
+        if any(gone.counts.values()):
+            details = {"counts": gone.counts, "finished": gone.finished}
+            audit.record(session, actor=actor, action="user.erase", subject=user_id, details=details)
+    return gone
+
+
+def _own_jobs(user_id: str) -> ColumnElement[bool]:
+    return (Job.owner_id == user_id) & Job.kind.in_(_OWN_KINDS)
+
+
+def _cancel(database: Database, user_id: str, actor: str) -> None:
+    with database.read() as session:
+        going = session.scalars(select(Job.id).where(_own_jobs(user_id), Job.finished_at.is_(None))).all()
+    for job_id in going:
+        with database.write() as session:
+            if hold_job(session, job_id).state not in JOB_FINAL:
+                cancel_job(session, job_id, actor=actor)
+
+
+def _erase_uploads(database: Database, store: Store, user_id: str, gone: Erased, deadline: Deadline) -> bool:
+    while not deadline.is_over():
+        with database.write() as session:
+            some = session.scalars(
+                select(Upload).where(Upload.owner_id == user_id).order_by(Upload.id).limit(_ROWS_AT_ONCE)
+            ).all()
+            for upload in some:
+                discard(store, upload)
+            session.execute(delete(Upload).where(Upload.id.in_([upload.id for upload in some])))
+        gone.counts["uploads"] += len(some)
+        if len(some) < _ROWS_AT_ONCE:
+            return True
+    return False
+
+
+def _erase_jobs(database: Database, store: Store, user_id: str, gone: Erased, deadline: Deadline) -> bool:
+    with database.read() as session:
+        ended = session.scalars(
+            select(Job.id).where(_own_jobs(user_id), Job.finished_at.is_not(None)).order_by(Job.id)
+        ).all()
+    for job_id in ended:
+        purged = Purged()
+        after: int | None = -1
+        while after is not None:
+            if deadline.is_over():
+                return False
+            with database.write() as session:
+                job = hold_job(session, job_id)
+                if job.state not in JOB_FINAL:
+                    break  # retried in the meantime: the next round cancels it
+                after = unlink_faces(session, store, job, after, purged)
+        gone.counts["faces"] += purged.counts.total()
+        if after is None:
+            drop_leftovers(database, store, job_id)
+            while _erase_some_items(database, job_id):
+                if deadline.is_over():
+                    return False
+            if not _erase_rest(database, store, job_id):
+                return False
+            gone.counts["jobs"] += 1
+    return True
+
+
+def _erase_some_items(database: Database, job_id: str) -> bool:
+    """Deletes some items of an ended job and what hangs on them; answers whether there may be more."""
+    with database.write() as session:
+        if hold_job(session, job_id).state not in JOB_FINAL:
+            return False
+        ids = session.scalars(
+            select(Item.id).where(Item.job_id == job_id).order_by(Item.position).limit(_ROWS_AT_ONCE * 10)
+        ).all()
+        session.execute(delete(FaceMark).where(FaceMark.item_id.in_(ids)))
+        session.execute(delete(Item).where(Item.id.in_(ids)))
+        return len(ids) == _ROWS_AT_ONCE * 10
+
+
+def _erase_rest(database: Database, store: Store, job_id: str) -> bool:
+    with database.write() as session:
+        job = hold_job(session, job_id)
+        if job.state not in JOB_FINAL:
+            return False
+        drop_files(session, store, job_id, JobFile.job_id == job_id)
+        for table in (
+            Transition,
+            Outbox,
+            JobWebhook,
+            WebhookDelivery,
+            LogLine,
+            Measurement,
+            TrainingProgress,
+            Attempt,
+        ):
+            session.execute(delete(table).where(table.job_id == job_id))
+        session.execute(delete(RetentionRule).where(RetentionRule.scope == job_id))
+        session.execute(update(Job).where(Job.rerun_of == job_id).values(rerun_of=None))
+        session.execute(delete(Job).where(Job.id == job_id))
+        return True
+
+
+def _erase_recordings(
+    database: Database, store: Store, user_id: str, gone: Erased, deadline: Deadline
+) -> bool:
+    after = ""
+    while not deadline.is_over():
+        with database.write() as session:
+            some = session.scalars(
+                select(Recording)
+                .join(RecordingOwner, RecordingOwner.sha256 == Recording.sha256)
+                .where(RecordingOwner.owner_id == user_id, Recording.sha256 > after)
+                .order_by(Recording.sha256)
+                .limit(_ROWS_AT_ONCE)
+                .with_for_update(of=Recording)
+            ).all()
+            _erase_some_recordings(session, store, user_id, some, gone)
+        if len(some) < _ROWS_AT_ONCE:
+            return True
+        after = some[-1].sha256
+    return False
+
+
+def _erase_some_recordings(
+    session: Session, store: Store, user_id: str, some: Sequence[Recording], gone: Erased
+) -> None:
+    ids = [recording.sha256 for recording in some]
+    kept = set(
+        session.scalars(
+            select(Recording.sha256).where(
+                Recording.sha256.in_(ids),
+                or_(
+                    exists().where(Item.recording_sha256 == Recording.sha256),
+                    exists().where(
+                        RecordingOwner.sha256 == Recording.sha256, RecordingOwner.owner_id != user_id
+                    ),
+                    Recording.sha256.in_(select(CollectionFile.sha256)),
+                    exists().where(Upload.recording_sha256 == Recording.sha256),
+                ),
+            )
+        )
+    )
+    going = [recording for recording in some if recording.sha256 not in kept]
+    gone_ids = [recording.sha256 for recording in going]
+    # Faces that no item shows any more, such as of a job that was erased while another was at work with them.
+    drawings = session.scalars(select(Drawing.id).where(Drawing.recording_sha256.in_(gone_ids))).all()
+    gone.counts["faces"] += drop_drawings(session, store, drawings)[0]
+    store.delete_all([recording.object_key for recording in going])
+    owners = delete(RecordingOwner).where(
+        RecordingOwner.owner_id == user_id, RecordingOwner.sha256.in_(_not_collected(session, ids, user_id))
+    )
+    session.execute(owners)
+    session.execute(delete(Recording).where(Recording.sha256.in_(gone_ids)))
+    gone.counts["recordings"] += len(going)
+
+
+def _not_collected(session: Session, ids: Sequence[str], user_id: str) -> list[str]:
+    """Without those that a collection of theirs still has: they would be nobody's there."""
+    collected = set(
+        session.scalars(
+            select(CollectionFile.sha256)
+            .join(Collection, Collection.id == CollectionFile.collection_id)
+            .where(CollectionFile.sha256.in_(ids), Collection.owner_id == user_id)
+        )
+    )
+    return [sha256 for sha256 in ids if sha256 not in collected]
+
+
+def _left(session: Session, user_id: str) -> list[str]:
+    """What is somebody's and is not erased, in words."""
+    collections = session.scalars(
+        select(Collection.name).where(Collection.owner_id == user_id).order_by(Collection.name)
+    ).all()
+    datasets = [
+        dataset.label
+        for dataset in session.scalars(
+            select(DatasetVersion).where(DatasetVersion.owner_id == user_id).order_by(DatasetVersion.id)
+        )
+    ]
+    schedules = session.scalars(
+        select(Schedule.name).where(Schedule.owner_id == user_id, Schedule.removed_at.is_(None))
+    ).all()
+    other = session.scalars(
+        select(Job.id).where(Job.owner_id == user_id, Job.kind.not_in(_OWN_KINDS)).order_by(Job.id)
+    ).all()
+    found = (
+        ("collection", collections),
+        ("dataset", datasets),
+        ("schedule", schedules),
+        ("other job", other),
+    )
+    return [
+        f"{len(names)} {what}{'' if len(names) == 1 else 's'}: {', '.join(names[:5])}"
+        f"{', …' if len(names) > 5 else ''}"
+        for what, names in found
+        if names
+    ]
