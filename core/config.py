@@ -63,6 +63,15 @@ class Settings(BaseModel):
     webhooks_to_private: bool = Field(
         False, description="Whether notes about runs may go to loopback and private addresses."
     )
+    requests_per_minute: int = Field(
+        6000, ge=0, description="How often each token, person or unknown address may ask; 0: without limit."
+    )
+    sign_ins_per_minute: int = Field(
+        20, ge=0, description="How often one address may try to sign in; 0: without limit."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="How many reverse proxies stand before the dashboard and tell who asks."
+    )
     ring_again_seconds: float = Field(
         30.0, gt=0, description="After this long unclaimed, a queued job is rung again."
     )

@@ -12,7 +12,7 @@ from core.config import Settings
 from core.database import Database
 from core.errors import InvalidSettings
 from core.store import Store
-from dashboard import health, identity, problems, security
+from dashboard import health, identity, limits, problems, security
 from dashboard.api import (
     account,
     aliases,
@@ -92,6 +92,8 @@ def create_app(settings: Settings) -> OpenAPI:
     # In this order: a wrong host is told nothing, and nobody's form is read before we know whose it is.
     app.before_request(security.refuse_strange_hosts)
     app.before_request(security.limit_body)
+    app.before_request(identity.identify)
+    limits.attach(app, settings)
     app.before_request(identity.require_identity)
     app.before_request(security.refuse_forgeries)
     app.after_request(security.add_headers)

@@ -38,11 +38,15 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_CEILING = scope_level(None)
 
 
-def require_identity() -> ResponseReturnValue | None:
-    """Runs before every request; refuses, or sends to the sign-in page, whoever is nobody."""
+def identify() -> None:
+    """Runs before every request; finds out who asks, and refuses nobody yet."""
     g.ceiling = _NO_CEILING
     g.by_token = "Authorization" in request.headers
     g.user = _from_header() if g.by_token else _from_cookie()
+
+
+def require_identity() -> ResponseReturnValue | None:
+    """Runs before every request; refuses, or sends to the sign-in page, whoever is nobody."""
     if g.user is not None and g.ceiling == 0 and request.method not in _READING:
         # Here and not in each route, so that none can be left open to a token that only reads.
         raise Forbidden("This token may only read. Make one with the scope submit for this.")
@@ -113,6 +117,7 @@ def _from_header() -> User | None:
     with suppress(DBAPIError):  # a ledger that cannot be written just now can still be read
         note_use(database, holder.token, at)
     g.ceiling = scope_level(holder.token.scopes)
+    g.token_id = holder.token.id
     return holder.user
 
 

@@ -40,6 +40,7 @@ _CODE = {
     404: NotFound.code,
     409: Conflict.code,
     413: TooLarge.code,
+    429: "too_many_requests",
     503: Retryable.code,
 }
 _log = structlog.get_logger()
@@ -76,6 +77,11 @@ def problem(status: int, code: str, detail: str) -> Response:
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
+
+
+def refusal(status: int, detail: str) -> Response:
+    """The page or the problem that says why a request is not answered."""
+    return _answer(status, _CODE.get(status, "http_error"), detail)
 
 
 def _ours(error: VoicesketchError) -> Response:

@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from werkzeug.exceptions import BadRequest, Forbidden, SecurityError
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core.config import Settings
 
@@ -34,6 +35,11 @@ _POLICY = "; ".join(
 
 
 def configure(app: Flask, settings: Settings) -> None:
+    if settings.trusted_proxies:
+        # Only the address: which host and scheme we have, the settings say.
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0
+        )
     public = urlsplit(settings.public_url)
     app.config.update(
         SECRET_KEY=settings.secret_key.get_secret_value(),
