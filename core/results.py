@@ -6,11 +6,11 @@ attempt had uploaded stays unreferenced.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -119,53 +119,75 @@ def _still_there(session: Session, drawing_ids: Sequence[str]) -> set[str]:
 def _publish_drawings(
     session: Session, chunk: InferChunk, outcomes: Sequence[Drawn], at: datetime, unneeded: list[str]
 ) -> dict[int, tuple[str, bool]]:
-    """Writes artifacts and drawings; for each item, its drawing and whether it is this attempt's own."""
-    published: dict[int, tuple[str, bool]] = {}
-    insert_or_ignore = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    """Writes artifacts and drawings; for each item, its drawing and whether it is this attempt's own.
+
+    A statement for each table and not for each face: with small models the ledger would be what takes longest.
+    """
+    if not outcomes:
+        return {}
+    artifacts: list[dict[str, object]] = []
+    drawings: list[dict[str, object]] = []
     for one in outcomes:
-        stored = [one.face, one.spectrogram, *([one.thumbnail] if one.thumbnail else [])]
-        ids = [new_id("artifact") for _ in stored]
-        session.execute(
-            insert(Artifact),
-            [
-                {"id": artifact_id, "created_at": at, **vars(artifact)}
-                for artifact_id, artifact in zip(ids, stored, strict=True)
-            ],
+        ids = {kind: new_id("artifact") for kind in ("face", "spectrogram", "thumbnail")}
+        stored = {"face": one.face, "spectrogram": one.spectrogram, "thumbnail": one.thumbnail}
+        artifacts += [{"id": ids[kind], "created_at": at, **vars(it)} for kind, it in stored.items() if it]
+        drawings.append(
+            {
+                "id": new_id("drawing"),
+                "recording_sha256": one.recording_sha256,
+                "model_version_id": chunk.model_version_id,
+                "parameters_sha256": chunk.parameters_sha256,
+                "face_id": ids["face"],
+                "spectrogram_id": ids["spectrogram"],
+                "thumbnail_id": ids["thumbnail"] if one.thumbnail else None,
+                "attempt_id": chunk.attempt_id,
+                "seconds": one.seconds,
+                "created_at": at,
+            }
         )
-        drawing_id = new_id("drawing")
-        written = session.execute(
-            insert_or_ignore(Drawing)
-            .values(
-                id=drawing_id,
-                recording_sha256=one.recording_sha256,
-                model_version_id=chunk.model_version_id,
-                parameters_sha256=chunk.parameters_sha256,
-                face_id=ids[0],
-                spectrogram_id=ids[1],
-                thumbnail_id=ids[2] if one.thumbnail else None,
-                attempt_id=chunk.attempt_id,
-                seconds=one.seconds,
-                created_at=at,
-            )
-            .on_conflict_do_nothing()
-            .returning(Drawing.id)
-        ).scalar_one_or_none()
-        if written is None:  # another attempt published the same face first: its one stands
-            session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
-            unneeded.extend(artifact.object_key for artifact in stored)
-            drawing_id = session.execute(
-                select(Drawing.id)
-                .where(
-                    Drawing.recording_sha256 == one.recording_sha256,
-                    Drawing.model_version_id == chunk.model_version_id,
-                    Drawing.parameters_sha256 == chunk.parameters_sha256,
-                )
-                .with_for_update(read=True, key_share=True)
-            ).scalar_one()
-        published[one.item_id] = (drawing_id, written is not None)
-        session.execute(
-            update(Recording)
-            .where(Recording.sha256 == one.recording_sha256, Recording.duration_seconds.is_(None))
-            .values(duration_seconds=one.duration_seconds)
+    session.execute(insert(Artifact), artifacts)
+    insert_or_ignore = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    written = set(
+        session.scalars(
+            insert_or_ignore(Drawing).on_conflict_do_nothing().returning(Drawing.id), drawings
+        ).all()
+    )
+    taken = [row for row in drawings if row["id"] not in written]
+    if taken:
+        unneeded += _take_back(session, artifacts, taken)
+    standing = _standing(session, chunk, [row["recording_sha256"] for row in taken])
+    session.connection().execute(
+        update(Recording)
+        .where(Recording.sha256 == bindparam("drawn_from"), Recording.duration_seconds.is_(None))
+        .values(duration_seconds=bindparam("lasting")),
+        [{"drawn_from": one.recording_sha256, "lasting": one.duration_seconds} for one in outcomes],
+    )
+    return {
+        one.item_id: (str(row["id"]), True)
+        if row["id"] in written
+        else (standing[one.recording_sha256], False)
+        for one, row in zip(outcomes, drawings, strict=True)
+    }
+
+
+def _take_back(
+    session: Session, artifacts: Sequence[Mapping[str, object]], taken: Sequence[Mapping[str, object]]
+) -> list[str]:
+    """Forgets artifacts of drawings that another attempt published first; answers their keys."""
+    ids = {row[kind] for row in taken for kind in ("face_id", "spectrogram_id", "thumbnail_id")}
+    session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
+    return [str(artifact["object_key"]) for artifact in artifacts if artifact["id"] in ids]
+
+
+def _standing(session: Session, chunk: InferChunk, recordings: Sequence[object]) -> dict[str, str]:
+    """The drawing that stands for each recording."""
+    if not recordings:
+        return {}
+    rows = session.execute(
+        select(Drawing.recording_sha256, Drawing.id).where(
+            Drawing.recording_sha256.in_(recordings),
+            Drawing.model_version_id == chunk.model_version_id,
+            Drawing.parameters_sha256 == chunk.parameters_sha256,
         )
-    return published
+    )
+    return {row[0]: row[1] for row in rows}

