@@ -45,9 +45,9 @@ from dashboard.api import (
 )
 from dashboard.pages import account as account_pages
 from dashboard.pages import audit as audit_pages
+from dashboard.pages import chosen_faces, job_list, job_page, new_job, sign_in
 from dashboard.pages import datasets as dataset_pages
 from dashboard.pages import evaluations as evaluation_pages
-from dashboard.pages import job_list, job_page, new_job, sign_in
 from dashboard.pages import models as model_pages
 from dashboard.pages import operating as operating_pages
 from dashboard.pages import people as people_pages
@@ -121,6 +121,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_blueprint(model_pages.bp)
     for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
         app.register_blueprint(bp)
+    app.register_blueprint(chosen_faces.bp)
     app.register_blueprint(schedule_pages.bp)
     for bp in (training_pages.bp, evaluation_pages.bp):
         app.register_blueprint(bp)

@@ -11,7 +11,7 @@ from flask import Response
 
 from core.contact_sheet import Tile, contact_sheet_png
 from core.errors import Conflict, NotFound
-from core.exports import Choice, chosen_results
+from core.exports import Choice, check_items, chosen_results
 from core.names import safe_stem
 from core.queries import get_item, get_job
 from core.sheet_pdf import pdf_pieces
@@ -20,7 +20,7 @@ from core.tables import Job
 from core.webhooks import notes_of_job
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
 from dashboard.api.object_response import disposition
-from dashboard.api.result_schemas import FaceLink, JobNoteView, SheetQuery, WebhookView
+from dashboard.api.result_schemas import FaceLink, FaceSelection, JobNoteView, SheetQuery, WebhookView
 from dashboard.api.schemas import ItemPath, JobPath, Problem
 from dashboard.identity import viewer
 from dashboard.prefetching import fetched_ahead
@@ -37,7 +37,7 @@ _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 @api.get("/jobs/<job_id>/contact-sheet.png", responses={"200": {"content": {"image/png": _BYTES}}})
 def sheet(path: JobPath, query: SheetQuery) -> Response:
     """One page of the faces with their names, 80 a page; 404 behind the last."""
-    job, pages = _pages(path, query)
+    job, pages = _pages(path.job_id, _choice(query), query.page)
     tiles = next(pages, None)
     if tiles is None:
         raise NotFound("There is no such page: the job has fewer faces so far.")
@@ -50,13 +50,31 @@ def sheet(path: JobPath, query: SheetQuery) -> Response:
 @api.get("/jobs/<job_id>/contact-sheet.pdf", responses={"200": {"content": {"application/pdf": _BYTES}}})
 def sheet_pdf(path: JobPath, query: SheetQuery) -> Response:
     """The pages from `page` on, 100 of them at most, as a PDF."""
-    job, pages = _pages(path, query)
+    return sheet_of(path.job_id, _choice(query), query.page)
+
+
+@api.post("/jobs/<job_id>/contact-sheet.pdf", responses={"200": {"content": {"application/pdf": _BYTES}}})
+def selection_sheet(path: JobPath, body: FaceSelection) -> Response:
+    """The same of some items; those without a face are left out."""
+    with services().database.read() as session:
+        job = get_job(session, viewer(), path.job_id)
+    check_items(services().database, job.id, body.items)
+    return sheet_of(job.id, Choice(items=body.items))
+
+
+def sheet_of(job_id: str, choice: Choice | None, page: int = 1) -> Response:
+    """The PDF of chosen items of a job that the viewer may see, from a page on.
+
+    Raises:
+        NotFound: there is no such page.
+    """
+    job, pages = _pages(job_id, choice, page)
     first = next(pages, None)
     if first is None:
-        raise NotFound("There is no such page: the job has fewer faces so far.")
+        raise NotFound("There is no such page: fewer of these have a face so far.")
     titled = (
         (tiles, _title(job, number))
-        for number, tiles in enumerate(islice(chain([first], pages), MOST_PAGES), query.page)
+        for number, tiles in enumerate(islice(chain([first], pages), MOST_PAGES), page)
     )
     response = Response(pdf_pieces(titled, job.name), mimetype="application/pdf")
     response.headers["Content-Disposition"] = disposition("attachment", f"{safe_stem(job.name)}.pdf")
@@ -109,19 +127,24 @@ def webhook(path: JobPath) -> Response:
     return answer(WebhookView(url=url, notes=views))
 
 
-def _pages(path: JobPath, query: SheetQuery) -> tuple[Job, Iterator[list[Tile]]]:
+def _choice(query: SheetQuery) -> Choice | None:
+    """None where nothing with a face was asked for."""
     wanted = set(parse_states(ItemState, query.state)) or ITEM_WITH_FACE
-    choice = Choice(states=wanted & ITEM_WITH_FACE, favourites=query.favourites)
+    states = wanted & ITEM_WITH_FACE
+    return Choice(states=states, favourites=query.favourites) if states else None
+
+
+def _pages(job_id: str, choice: Choice | None, page: int) -> tuple[Job, Iterator[list[Tile]]]:
     with services().database.read() as session:
-        job = get_job(session, viewer(), path.job_id)
+        job = get_job(session, viewer(), job_id)
     store, database = services().store, services().database
 
     def pages() -> Iterator[list[Tile]]:
-        if not choice.states:
+        if choice is None:
             return
         lines = chosen_results(database, job.id, "", choice)
         wanted = ((line, row.face_key, row.face_bytes or 0) for row, line in lines if line.face)
-        skipped = (query.page - 1) * FACES_OF_A_PAGE
+        skipped = (page - 1) * FACES_OF_A_PAGE
         # Skipped before they are fetched, so that the last page costs one page of faces.
         faces = fetched_ahead(store, islice(wanted, skipped, None))
         while tiles := [

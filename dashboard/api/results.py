@@ -67,7 +67,9 @@ def errors(path: JobPath) -> Response:
 @api.get("/jobs/<job_id>/faces.zip", responses={"200": {"content": {"application/zip": _BYTES}}})
 def as_zip(path: JobPath, query: FacesQuery) -> Response:
     """Every face so far under the name of its recording, with `results.csv` and `manifest.json`."""
-    return _zip(path, Choice(states=parse_states(ItemState, query.state), favourites=query.favourites))
+    return zip_of(
+        path.job_id, Choice(states=parse_states(ItemState, query.state), favourites=query.favourites)
+    )
 
 
 @api.post("/jobs/<job_id>/faces.zip", responses={"200": {"content": {"application/zip": _BYTES}}})
@@ -75,11 +77,12 @@ def selection_as_zip(path: JobPath, body: FaceSelection) -> Response:
     """The same of some items; their faces have the names that they have among all."""
     job, _ = _job(path)
     check_items(services().database, job.id, body.items)
-    return _zip(path, Choice(items=body.items))
+    return zip_of(job.id, Choice(items=body.items))
 
 
-def _zip(path: JobPath, choice: Choice) -> Response:
-    job, model = _job(path)
+def zip_of(job_id: str, choice: Choice) -> Response:
+    """The archive of chosen items of a job that the viewer may see."""
+    job, model = _job(JobPath(job_id=job_id))
     about = {
         "job": job.id,
         "name": job.name,

@@ -17,12 +17,10 @@ from core.dataset_queries import dataset_of
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.jobs import cancel_job, pause_job, resume_job, retry_job, set_priority
 from core.queries import (
-    ItemRow,
     errors_by_code,
     eta_seconds,
     get_job,
     items_by_id,
-    items_page,
     job_input,
     last_transition_id,
     list_models,
@@ -31,10 +29,11 @@ from core.queries import (
 from core.registry import input_of
 from core.reruns import RERUN_KINDS, Which, plan_rerun, rerun_job
 from core.specs import PROGRAM_KINDS
-from core.states import ITEM_WITH_FACE, JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, ItemState, JobState
+from core.states import JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, JobState
 from core.tables import Job, User
 from core.throughput import timeline
 from core.training import run_again
+from dashboard import gallery
 from dashboard.identity import viewer
 from dashboard.pages import program_page
 from dashboard.permissions import (
@@ -50,27 +49,17 @@ from dashboard.services import services
 
 bp = Blueprint("job_page", __name__)
 
-_TILES_AT_ONCE = 60
 _MOST_TILES_BY_ID = 200
-
-# What the gallery can be narrowed to.
-_SHOWN: dict[str, frozenset[ItemState]] = {
-    "all": frozenset(),
-    "faces": ITEM_WITH_FACE,
-    "failed": frozenset({ItemState.FAILED}),
-    "waiting": frozenset({ItemState.PENDING, ItemState.LEASED}),
-    "cancelled": frozenset({ItemState.CANCELLED, ItemState.SKIPPED}),
-}
 
 
 @bp.get("/jobs/<job_id>")
 def show(job_id: str) -> str:
-    shown = _shown()
     with services().database.read() as session:
         job = get_job(session, viewer(), job_id)
         if job.kind in PROGRAM_KINDS:
             return render_template("programs/program.html", **program_page.whole(session, job))
-        return render_template("jobs/job.html", **_summary(session, job), **_tiles(session, job, shown))
+        shown = gallery.whole(session, job, gallery.asked_view())
+        return render_template("jobs/job.html", **_summary(session, job) | shown)
 
 
 @bp.get("/jobs/<job_id>/summary")
@@ -87,8 +76,8 @@ def tiles(job_id: str) -> str:
         job = get_job(session, viewer(), job_id)
         if ids:
             found = items_by_id(session, job.id, ids[:_MOST_TILES_BY_ID])
-            return render_template(_template(job), job=job, rows=found, next=None, replacing=True)
-        return render_template(_template(job), job=job, **_tiles(session, job, _shown()))
+            return render_template(_template(job), replacing=True, **gallery.some(session, job, found))
+        return render_template(_template(job), **gallery.block(session, job, gallery.asked_view()))
 
 
 @bp.post("/jobs/<job_id>/<any(cancel,pause,resume,retry,priority):action>")
@@ -160,7 +149,9 @@ def _render_summary(session: Session, job: Job, refused: str | None = None) -> s
         return render_template("programs/_summary.html", **shown) + render_template(
             "programs/_outcome.html", replacing=True, **shown
         )
-    return render_template("jobs/_summary.html", shown=_shown(), refused=refused, **_summary(session, job))
+    return render_template(
+        "jobs/_summary.html", shown=gallery.asked_view().shown, refused=refused, **_summary(session, job)
+    )
 
 
 def _summary(session: Session, job: Job) -> dict[str, object]:
@@ -211,24 +202,6 @@ def _rerun_models(session: Session, job: Job) -> list[str]:
 def _template(job: Job) -> str:
     """How the items of a job look."""
     return "jobs/_steps.html" if job.kind == "prepare" else "jobs/_tiles.html"
-
-
-def _tiles(session: Session, job: Job, shown: str) -> dict[str, object]:
-    after = request.args.get("after", "")
-    rows: list[ItemRow] = items_page(
-        session,
-        job.id,
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 10 else -1,
-        limit=_TILES_AT_ONCE + 1,
-        states=_SHOWN[shown],
-    )
-    page = rows[:_TILES_AT_ONCE]
-    return {"rows": page, "next": page[-1].position if len(rows) > _TILES_AT_ONCE else None, "shown": shown}
-
-
-def _shown() -> str:
-    shown = request.args.get("show", "all")
-    return shown if shown in _SHOWN else "all"
 
 
 def _which() -> Literal["failed", "cancelled", "unfinished"]:

@@ -19,7 +19,11 @@ function unfinished() {
   return [...document.querySelectorAll('.tile[data-ended="no"]')].map((tile) => Number(tile.id.slice(5)));
 }
 
-function changed(ids) {
+function changed(ids, more = false) {
+  if (page.dataset.kind === "infer") {
+    page.dispatchEvent(new CustomEvent("job:items", { detail: { ids, more } }));
+    return;
+  }
   const here = ids.filter((id) => document.getElementById(`item-${id}`));
   for (const id of here) waiting.add(id);
   if (page.dataset.shown !== "all" && here.length < ids.length) fillFilter();
@@ -73,7 +77,7 @@ document.addEventListener("keydown", (event) => { if (event.key === "Escape") pu
 follow(page, {
   items: (news) => {
     const ids = news.data.map((item) => item.id);
-    changed(news.more ? ids.concat(unfinished()) : ids);
+    changed(news.more ? ids.concat(unfinished()) : ids, news.more);
   },
   job: async (job) => {
     tell(job);
@@ -82,7 +86,7 @@ follow(page, {
   // After a time without news everything on the page may be old.
   back: async () => {
     await refresh();
-    changed(unfinished());
+    changed(unfinished(), true);
   },
 });
 document.addEventListener("htmx:response:error", (event) => {

@@ -1,14 +1,20 @@
 // One face, large: beside what was heard, with its facts, a star and a note. The address of the page names it, so that
 // it can be sent to somebody. A dialog of the browser's own keeps the focus inside.
-import { csrf, toast, writeTimes } from "./base.js";
+import { toast, writeTimes } from "./base.js";
+import { onMark, putMark } from "./marks.js";
 
 const page = document.getElementById("job");
 const items = page.dataset.events.replace(/\/events$/, "/items");
-const windows = "BroadcastChannel" in window ? new BroadcastChannel("voicesketch-marks") : null;
 const box = document.createElement("dialog");
 box.className = "lightbox";
 box.setAttribute("aria-labelledby", "lightbox-name");
 let shown = null;
+let gallery = null;
+
+// The gallery says what stands beside a face, and takes the keyboard back.
+export function followGallery(followed) {
+  gallery = followed;
+}
 
 function make(tag, className = "", text = "") {
   const made = document.createElement(tag);
@@ -106,27 +112,13 @@ async function open(id) {
   if (!box.open) box.showModal();
 }
 
-// Along the tiles as they stand on the page.
-function step(by) {
-  const tiles = [...document.querySelectorAll("#gallery .tile")].map((tile) => Number(tile.id.slice(5)));
-  const next = tiles[tiles.indexOf(shown.id) + by];
-  if (next !== undefined) open(next);
+async function step(by) {
+  const next = await gallery?.beside(shown.id, by);
+  if (next) open(next);
 }
 
 async function mark(change) {
-  const marked = shown;
-  const answer = await fetch(`${items}/${marked.id}/mark`, {
-    method: "PUT",
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-    body: JSON.stringify(change),
-  });
-  if (!answer.ok) {
-    toast(answer.status === 403 ? "You may look at this face, but not mark it." : "The mark could not be kept. Try again.");
-    return;
-  }
-  marked.mark = await answer.json();
-  if (shown === marked) showMark(marked.mark);
-  windows?.postMessage({ item: marked.id, mark: marked.mark });
+  await putMark(items, shown.id, change);
 }
 
 async function saveNote() {
@@ -141,7 +133,7 @@ box.addEventListener("close", async () => {
   sound.pause();
   await saveNote();
   history.replaceState(null, "", location.pathname + location.search);
-  document.querySelector(`#item-${shown.id} .tile-face a`)?.focus();
+  gallery?.focus(shown.id);
 });
 box.addEventListener("keydown", (event) => {
   if (event.target === note || event.target === sound) return;
@@ -150,10 +142,10 @@ box.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-windows?.addEventListener("message", ({ data }) => {
-  if (shown?.id !== data.item) return;
-  shown.mark = data.mark;
-  showMark(data.mark);
+onMark((item, mark) => {
+  if (shown?.id !== item) return;
+  shown.mark = { ...shown.mark, ...mark };
+  showMark(shown.mark);
 });
 document.addEventListener("click", (event) => {
   const link = event.target.closest("#gallery .tile-face a");

@@ -34,9 +34,9 @@ document.addEventListener("click", (event) => {
   audio.play().catch(() => {});
 });
 document.getElementById("player-close").addEventListener("click", close);
-document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !player.hidden) close(); });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !player.hidden) { event.preventDefault(); close(); } });
 for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, mark);
-document.addEventListener("htmx:after:swap", mark);
+for (const name of ["htmx:after:swap", "gallery:shown"]) document.addEventListener(name, mark);
 audio.addEventListener("error", () => {
   if (player.hidden) return;
   close();

@@ -1,0 +1,116 @@
+// The gallery of a job: puts its parts together, and follows what happens to the job.
+import { Blocks, idOf } from "./gallery_blocks.js";
+import { Choice } from "./gallery_choice.js";
+import { Keys } from "./gallery_keys.js";
+import { GalleryWindow } from "./gallery_window.js";
+import { followGallery } from "./lightbox.js";
+import { onMark, putMark } from "./marks.js";
+
+const list = document.getElementById("gallery");
+const page = document.getElementById("job");
+const where = document.getElementById("gallery-at");
+const numbers = new Intl.NumberFormat();
+const SETTLED_MS = 80;
+const COUNT_AGAIN_MS = 1500;
+const TELL_FROM = 1000; // tiles, from which on a number helps to find one's way
+
+const blocks = new Blocks(list, {
+  changed: (first, after) => {
+    view.replace(first, after);
+    keys.arrived();
+  },
+  counted: () => {
+    view.recount();
+    want();
+  },
+});
+const choice = new Choice(list, blocks);
+const view = new GalleryWindow(list, blocks, (tile, place) => {
+  tile.setAttribute("aria-setsize", blocks.count);
+  tile.setAttribute("aria-posinset", place + 1);
+  keys.dress(tile, place);
+  choice.dress(tile);
+});
+const keys = new Keys(list, blocks, view, (before, place, event) => {
+  if (!event.shiftKey) return;
+  if (!choice.ids.size) choice.anchor = before;
+  choice.stretch(place);
+});
+
+// While the scrollbar is pulled, what rushes by is not asked for.
+let settling = 0;
+let scrolled = scrollY;
+function want() {
+  blocks.want(view.from, view.to);
+}
+addEventListener("scroll", () => {
+  const isFast = Math.abs(scrollY - scrolled) > innerHeight;
+  scrolled = scrollY;
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    want();
+    where.hidden = true;
+  }, SETTLED_MS);
+  if (!isFast) requestAnimationFrame(want);
+  else if (blocks.count >= TELL_FROM) {
+    where.textContent = `${numbers.format(view.firstSeen + 1)} of ${numbers.format(blocks.count)}`;
+    where.hidden = false;
+  }
+}, { passive: true });
+
+// The job moved: items of it, or so much that nobody says what.
+let counting = 0;
+page.addEventListener("job:items", ({ detail }) => {
+  if (!blocks.isNarrowed) return void blocks.moved(detail.ids, detail.more);
+  counting ||= setTimeout(async () => {
+    await blocks.moved(detail.ids, detail.more);
+    counting = 0;
+  }, COUNT_AGAIN_MS);
+});
+
+list.addEventListener("click", async (event) => {
+  const star = event.target.closest("button.tile-star");
+  if (!star) return;
+  const favourite = star.getAttribute("aria-pressed") !== "true";
+  star.setAttribute("aria-pressed", String(favourite));
+  if (!(await putMark(list.dataset.items, idOf(star.closest(".tile")), { favourite }))) {
+    star.setAttribute("aria-pressed", String(!favourite));
+  }
+});
+
+const favourites = document.getElementById("favourite-count");
+onMark((id, mark) => {
+  const place = blocks.placeOf(id);
+  const tile = place === null ? null : blocks.tile(place);
+  tile?.querySelector("button.tile-star")?.setAttribute("aria-pressed", String(mark.favourite));
+  if (tile && mark.note !== undefined) tile.querySelector(".tile-noted").hidden = !mark.note;
+  countFavourites();
+});
+let favouritesSoon = 0;
+function countFavourites() {
+  favouritesSoon ||= setTimeout(async () => {
+    favouritesSoon = 0;
+    const answer = await fetch(`${list.dataset.items}/anchors?every=1000&favourites=true`).catch(() => null);
+    if (answer?.ok) favourites.textContent = numbers.format((await answer.json()).count);
+  }, 300);
+}
+
+view.start();
+if (blocks.isNarrowed) blocks.countAnew();
+else want();
+
+followGallery({
+  // The id of the item before or behind another in this view; nothing at its ends.
+  async beside(id, by) {
+    const place = blocks.placeOf(id);
+    const tile = place === null ? null : blocks.tile(place + by);
+    if (tile) return idOf(tile);
+    const ids = await blocks.ids();
+    const found = ids?.indexOf(id) ?? -1;
+    return found < 0 ? null : (ids[found + by] ?? null);
+  },
+  async focus(id) {
+    const place = blocks.placeOf(id) ?? (await blocks.ids())?.indexOf(id) ?? -1;
+    if (place >= 0) keys.go(place);
+  },
+});
