@@ -17,6 +17,7 @@ from dashboard.api import (
     account,
     aliases,
     collections,
+    comparison,
     curves,
     datasets,
     downloads,
@@ -46,6 +47,7 @@ from dashboard.api import (
 from dashboard.pages import account as account_pages
 from dashboard.pages import audit as audit_pages
 from dashboard.pages import chosen_faces, job_list, job_page, new_job, sign_in
+from dashboard.pages import comparison as comparison_pages
 from dashboard.pages import datasets as dataset_pages
 from dashboard.pages import evaluations as evaluation_pages
 from dashboard.pages import models as model_pages
@@ -104,6 +106,7 @@ def create_app(settings: Settings) -> OpenAPI:
         app.register_api(api.api)
     app.register_api(news.api)
     app.register_api(job_history.api)
+    app.register_api(comparison.api)
     app.register_api(marks.api)
     app.register_api(uploads.api)
     app.register_api(sources.api)
@@ -122,6 +125,7 @@ def create_app(settings: Settings) -> OpenAPI:
     for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
         app.register_blueprint(bp)
     app.register_blueprint(chosen_faces.bp)
+    app.register_blueprint(comparison_pages.bp)
     app.register_blueprint(schedule_pages.bp)
     for bp in (training_pages.bp, evaluation_pages.bp):
         app.register_blueprint(bp)

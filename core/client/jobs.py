@@ -147,6 +147,25 @@ class Jobs(Asking):
         """Items brought to an end over time."""
         return self._read(answers.ThroughputView, "GET", place("jobs", job_id, "throughput"))
 
+    def partners(self, job_id: str) -> list[answers.JobView]:
+        """Jobs over the same recordings, which this one can be compared with."""
+        return self._read(answers.PartnerList, "GET", place("jobs", job_id, "comparison"))["data"]
+
+    def comparison(self, job_id: str, other_id: str, *, shown: str = "common") -> Iterator[answers.PairView]:
+        """The recordings that two jobs share, each as an item of both, in the order of the first.
+
+        Args:
+            shown: `common`, `faces` (both have a face) or `one_face` (only one has).
+        """
+        after: int | None = -1
+        while after is not None:
+            wanted = {"after": after, "limit": 200, "shown": shown}
+            path = place("jobs", job_id, "comparison", other_id)
+            # A page may be empty and still have one behind it.
+            page = self._read(answers.ComparisonPage, "GET", path, params=wanted)
+            yield from page["data"]
+            after = page["next"]
+
     def webhook(self, job_id: str) -> answers.WebhookView:
         """Where the end of a job is told, and how the notes about it fared."""
         return self._read(answers.WebhookView, "GET", place("jobs", job_id, "webhook"))

@@ -37,6 +37,8 @@ POST   /api/v1/jobs                                      401     403     201    
 POST   /api/v1/jobs first                                401     403     403    403     201      201    403     403
 GET    /api/v1/jobs/{job}                                401     200     404    200     200      200    200     200
 POST   /api/v1/jobs/{program}/again                      401     403     404    403     201      201    403     403
+GET    /api/v1/jobs/{job}/comparison                     401     200     404    200     200      200    200     200
+GET    /api/v1/jobs/{job}/comparison/{queued}            401     200     404    200     200      200    200     200
 POST   /api/v1/jobs/{queued}/cancel                      401     403     404    200     200      200    403     403
 GET    /api/v1/jobs/{job}/contact-sheet.pdf              401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/contact-sheet.png              401     200     404    200     200      200    200     200
@@ -154,6 +156,9 @@ GET    /jobs                                             303     200     200    
 GET    /jobs/rows                                        303     200     200    200     200      200    200     200
 GET    /new                                              303     403     200    200     200      200    403     200
 GET    /jobs/{job}                                       303     200     404    200     200      200    200     200
+GET    /jobs/{job}/compare                               303     200     404    200     200      200    200     200
+GET    /jobs/{job}/compare/{queued}                      303     200     404    200     200      200    200     200
+GET    /jobs/{job}/compare/{queued}/rows                 303     200     404    200     200      200    200     200
 GET    /jobs/{job}/summary                               303     200     404    200     200      200    200     200
 GET    /jobs/{job}/tiles                                 303     200     404    200     200      200    200     200
 POST   /jobs/{queued}/cancel                             303     403     404    303     303      303    403     403

@@ -98,6 +98,10 @@ CALLS: dict[str, Call] = {
     "GET /api/v1/jobs/{job_id}/items": lambda c: list(
         c.items("job_1", state="failed", error_code="no_speech", favourites=True)
     ),
+    "GET /api/v1/jobs/{job_id}/comparison": lambda c: c.partners("job_1"),
+    "GET /api/v1/jobs/{job_id}/comparison/{other_id}": lambda c: list(
+        c.comparison("job_1", "job_2", shown="faces")
+    ),
     "GET /api/v1/jobs/{job_id}/items/anchors": lambda c: c.anchors("job_1", state="done", favourites=True),
     "GET /api/v1/jobs/{job_id}/items/{item_id}": lambda c: c.item("job_1", 7),
     "PUT /api/v1/jobs/{job_id}/items/{item_id}/mark": lambda c: c.mark("job_1", 7, favourite=True, note="!"),
