@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u to misread
+# Crockford's base 32: no i, l, o, u to misread, and in the order of what it stands for.
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 
 
 def new_id(prefix: str) -> str:
     """`prefix_` and 26 characters: 48 bits of milliseconds, 80 random bits."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    characters = []
-    for _ in range(26):
-        number, index = divmod(number, 32)
-        characters.append(_ALPHABET[index])
-    return f"{prefix}_{''.join(reversed(characters))}"
+    # Twenty bytes are 32 characters without padding; the first six are always zero.
+    digits = base64.b32encode(number.to_bytes(20, "big"))[6:].translate(_CROCKFORD)
+    return f"{prefix}_{digits.decode()}"
