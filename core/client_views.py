@@ -86,6 +86,7 @@ class ItemView:
     face_name: str | None
     face_url: str | None
     spectrogram_url: str | None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> ItemView:
@@ -103,6 +104,7 @@ class ItemView:
             face_name=raw.get("face_name") or None,
             face_url=raw.get("face_url"),
             spectrogram_url=raw.get("spectrogram_url"),
+            raw=raw,
         )
 
 

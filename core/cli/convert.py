@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from core.cli.connection import AsJson
 from core.cli.endings import told
 
 app = typer.Typer(no_args_is_help=True, help="Make model folders of weights from other frameworks.")
@@ -46,6 +47,7 @@ def vggface(
             help="Prepare pictures as Speech-to-face did, for its decoders; else as these weights want them.",
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """VGG-Face, from either of the two files in which Keras keeps it; TensorFlow is not needed."""
     with told():
@@ -55,4 +57,9 @@ def vggface(
         arguments += ["--name", name] if name else []
         arguments += ["--original-recipe"] if original_recipe else []
         made = make_model_folder(file, arguments, out)
+    if as_json:
+        from core.cli.showing import print_json
+
+        print_json(made)
+        return
     typer.echo(f"{made['name']} ({made['kind']}, {made['parameters']:,} parameters) is in {out}.")

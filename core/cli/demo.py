@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.cli.connection import AsJson
 from core.cli.endings import Ending, end, told
 from core.cli.up import Folder
 
@@ -27,6 +28,7 @@ def demo(
     ] = Path("samples"),
     out: Annotated[Path, typer.Option("--out", help="Folder for the faces.", metavar="DIR")] = Path("faces"),
     data: Folder = Path("voicesketch-data"),
+    as_json: AsJson = False,
 ) -> None:
     """Start everything, draw a folder of recordings through the queue, stop."""
     with told():
@@ -38,6 +40,13 @@ def demo(
             raise InvalidRequest(f"There is nothing at {recordings}; name a folder of recordings with --in.")
         with _service(data) as client:
             result = submit_and_wait(client, [recordings], out, progress=True)
+        if as_json:
+            from core.cli.showing import print_json
+
+            print_json(result.as_json())
+            if not result.all_done:
+                end(Ending.SOME_FAILED)
+            return
         rate = f", {result.per_second:.2f} per second" if result.per_second else ""
         typer.echo(f"{result.done} of {result.total} recordings have a face{rate}.")
         typer.echo(

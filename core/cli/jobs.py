@@ -1,46 +1,75 @@
-"""`voicesketch jobs`: look at jobs, steer them, and fetch what they have."""
+"""`voicesketch jobs`: find jobs and steer them. What else can be done with one is in the files beside this one."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from core.cli.connection import AsJson, Data, Token, Url, connect
-from core.cli.endings import Ending, end, told
+from core.cli.endings import told
+from core.cli.job_again import app as again_commands
+from core.cli.job_news import app as news_commands
+from core.cli.job_results import app as result_commands
+from core.cli.one_job import JobId, StateFilter, found, show_job, watch_job
 
 if TYPE_CHECKING:
-    from core.client import Client
     from core.client_views import JobView
 
 app = typer.Typer(no_args_is_help=True, help="Look at jobs, steer them, and fetch what they have.")
 
-JobId = Annotated[str, typer.Argument(help="Id of the job, or `last`.", metavar="JOB", show_default=False)]
 
-
-class Which(StrEnum):
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    UNFINISHED = "unfinished"
+class Sort(StrEnum):
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    NAME = "name"
+    LARGEST = "largest"
+    PRIORITY = "priority"
 
 
 @app.command("list")
 def list_jobs(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
-    state: Annotated[str | None, typer.Option(help="Only jobs in this state.", metavar="STATE")] = None,
+    state: StateFilter = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only these kinds, separated by commas.", metavar="KIND")
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(help="Part of a name or a label, or the beginning of an id.", metavar="TEXT"),
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Only jobs of this user.", metavar="NAME")] = None,
+    model: Annotated[str | None, typer.Option(help="Only jobs of this model.", metavar="MODEL")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Only jobs with this label.", metavar="NAME=VALUE")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only jobs made then or later, in ISO 8601.", metavar="TIME")
+    ] = None,
+    sort: Annotated[Sort, typer.Option(help="In which order.")] = Sort.NEWEST,
     as_json: AsJson = False,
     data: Data = None,
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """The newest jobs."""
+    """The newest jobs, or those that are asked for."""
     with told():
         from core.cli.showing import print_jobs, print_json
 
-        jobs = list(connect(url, token, data).jobs(limit=limit, state=state))
+        jobs = list(
+            connect(url, token, data).jobs(
+                limit=limit,
+                state=state,
+                kind=kind,
+                search=search,
+                owner=owner,
+                model=model,
+                label=label,
+                since=since,
+                sort=None if sort is Sort.NEWEST else sort.value,
+            )
+        )
         if as_json:
             print_json([dict(job.raw) for job in jobs])
         else:
@@ -52,9 +81,7 @@ def show(
     job_id: JobId, as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None
 ) -> None:
     """One job: its state, counts and errors."""
-    with told():
-        client = connect(url, token, data)
-        _show(client, client.job(_found(client, job_id)), as_json=as_json)
+    _steer("job", job_id, as_json, (url, token, data))
 
 
 @app.command()
@@ -64,7 +91,7 @@ def watch(
     """Follow a job until it has ended. Ctrl-C stops the watching, not the job."""
     with told():
         client = connect(url, token, data)
-        _watch(client, _found(client, job_id), as_json=as_json)
+        watch_job(client, found(client, job_id), as_json=as_json)
 
 
 @app.command()
@@ -72,9 +99,7 @@ def cancel(
     job_id: JobId, as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None
 ) -> None:
     """Stop a job; what is being drawn comes to an end, and faces that are there stay."""
-    with told():
-        client = connect(url, token, data)
-        _show(client, client.cancel(_found(client, job_id)), as_json=as_json)
+    _steer("cancel", job_id, as_json, (url, token, data))
 
 
 @app.command()
@@ -82,9 +107,7 @@ def pause(
     job_id: JobId, as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None
 ) -> None:
     """Let nobody claim from a job until it is resumed."""
-    with told():
-        client = connect(url, token, data)
-        _show(client, client.pause(_found(client, job_id)), as_json=as_json)
+    _steer("pause", job_id, as_json, (url, token, data))
 
 
 @app.command()
@@ -92,123 +115,33 @@ def resume(
     job_id: JobId, as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None
 ) -> None:
     """Let a paused job go on."""
-    with told():
-        client = connect(url, token, data)
-        _show(client, client.resume(_found(client, job_id)), as_json=as_json)
+    _steer("resume", job_id, as_json, (url, token, data))
 
 
-@app.command()
-def retry(
+@app.command(context_settings={"ignore_unknown_options": True})  # so that -5 is a number and no option
+def priority(
     job_id: JobId,
-    which: Annotated[Which, typer.Option(help="What to try again.")] = Which.FAILED,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+    value: Annotated[
+        int,
+        typer.Argument(
+            metavar="N", min=-100, max=100, help="Higher ones are claimed first.", show_default=False
+        ),
+    ],
     as_json: AsJson = False,
     data: Data = None,
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Try again what failed or was cancelled; faces that are there are left alone."""
+    """Change when a job has its turn."""
+    _steer("set_priority", job_id, as_json, (url, token, data), value)
+
+
+def _steer(what: str, job_id: str, as_json: bool, place: tuple[Any, Any, Any], *more: int) -> None:
     with told():
-        client = connect(url, token, data)
-        retried, job = client.retry(_found(client, job_id), which.value)
-        typer.echo(f"{retried} {'recordings' if job.kind == 'infer' else 'steps'} are tried again.", err=True)
-        if wait:
-            _watch(client, job.id, as_json=as_json)
-        else:
-            _show(client, job, as_json=as_json)
+        client = connect(*place)
+        job: JobView = getattr(client, what)(found(client, job_id), *more)
+        show_job(client, job, as_json=as_json)
 
 
-@app.command()
-def again(
-    job_id: JobId,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
-    as_json: AsJson = False,
-    data: Data = None,
-    url: Url = None,
-    token: Token = None,
-) -> None:
-    """Start a training, evaluation or analysis over, as a new job; `retry` goes on where it stopped."""
-    with told():
-        import uuid
-
-        client = connect(url, token, data)
-        job = client.again(_found(client, job_id), idempotency_key=uuid.uuid4().hex)
-        if wait:
-            _watch(client, job.id, as_json=as_json)
-        else:
-            _show(client, job, as_json=as_json)
-
-
-@app.command()
-def download(
-    job_id: JobId,
-    out: Annotated[Path, typer.Option(help="Folder for the results.", metavar="DIR", show_default=False)],
-    as_json: AsJson = False,
-    data: Data = None,
-    url: Url = None,
-    token: Token = None,
-) -> None:
-    """Fetch faces, results.csv and contact_sheet.png; while the job runs, as far as it is."""
-    with told():
-        from core.cli.showing import print_json
-        from core.progress import make_progress
-        from core.submission import download as fetch
-
-        client = connect(url, token, data)
-        with make_progress() as progress:
-            got = fetch(client, _found(client, job_id), out, progress=progress)
-        if as_json:
-            print_json({**asdict(got), "out": str(got.out)})
-        else:
-            more = f", {got.unfinished} still to come" if got.unfinished else ""
-            typer.echo(f"{got.faces} faces in {out} ({got.fetched} fetched now), {got.failed} failed{more}.")
-        if got.failed:
-            end(Ending.SOME_FAILED)
-
-
-def _found(client: Client, job_id: str) -> str:
-    """The id itself, or that of the newest job for `last`."""
-    if job_id != "last":
-        return job_id
-    from core.errors import NotFound
-
-    for job in client.jobs(limit=1):
-        return job.id
-    raise NotFound("There is no job yet. Make one: voicesketch submit FOLDER")
-
-
-def _watch(client: Client, job_id: str, *, as_json: bool) -> None:
-    from core.progress import make_progress
-    from core.specs import PROGRAM_KINDS
-    from core.submission import how_it_goes_on, wait
-
-    if client.job(job_id).kind in PROGRAM_KINDS:
-        from core.cli.programs import watch as watch_program
-
-        watch_program(client, job_id, as_json=as_json)
-        return
-    with make_progress() as progress:
-        try:
-            job = wait(client, job_id, progress=progress)
-        except KeyboardInterrupt:
-            progress.note(how_it_goes_on(job_id))
-            raise
-    _show(client, job, as_json=as_json)
-    if job.with_face != job.total:
-        end(Ending.SOME_FAILED)
-
-
-def _show(client: Client, job: JobView, *, as_json: bool) -> None:
-    from core.specs import PROGRAM_KINDS
-
-    if job.kind in PROGRAM_KINDS:
-        from core.cli.programs import show as show_program
-
-        show_program(client, job, as_json=as_json)
-        return
-    from core.cli.showing import print_job, print_json
-
-    if as_json:
-        print_json(dict(job.raw))
-    else:
-        print_job(job)
+for _commands in (again_commands, result_commands, news_commands):
+    app.add_typer(_commands)

@@ -43,6 +43,7 @@ COMMANDS = {
     "demo": Entry("core.cli.demo", "Start everything, draw a folder of recordings through the queue, stop."),
     "users": Entry("core.cli.users", "Add people; give them passwords, sign-in links and tokens."),
     "tokens": Entry("core.cli.tokens", "Your tokens for scripts, and what each may do at most."),
+    "audit": Entry("core.cli.audit", "Show who changed what that others rely on, newest first."),
     "workers": Entry("core.cli.workers", "Look at workers, drain them, and let them claim again."),
     "queues": Entry("core.cli.queues", "Show what waits in each queue, and who serves it."),
     "storage": Entry("core.cli.storage", "Show how much is stored of each kind."),

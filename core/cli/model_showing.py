@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from core.cli.showing import one_line, print_table, size
+from core.client.answers import ComparisonView
 from core.client_views import ModelView
 from core.metric_words import in_order, metric_interval, metric_number, metric_title
 
@@ -68,6 +69,24 @@ def print_moves(alias: str, moves: Sequence[Mapping[str, Any]]) -> None:
         for move in moves
     ]
     print_table(rows)
+
+
+def print_comparison(found: ComparisonView) -> None:
+    if not found["data"]:
+        typer.echo(one_line(f"{found['first']} and {found['second']} were never measured alike."))
+        return
+    for alike in found["data"]:
+        typer.echo(one_line(f"On {alike['dataset']}, {alike['split']}:"))
+        rows = [("METRIC", found["first"], found["second"], "BETTER")]
+        for metric in alike["metrics"]:
+            first, second = (
+                metric_number(metric["name"], one["value"]) if one else "-"
+                for one in (metric["first"], metric["second"])
+            )
+            better = {"first": found["first"], "second": found["second"]}.get(metric["better"] or "", "")
+            sure = "" if not better or metric["certain"] else " (not certain)"
+            rows.append((one_line(metric["title"]), first, second, one_line(better) + sure))
+        print_table(rows)
 
 
 def print_deletion(found: Mapping[str, Any]) -> None:

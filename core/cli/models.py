@@ -72,6 +72,47 @@ def show(
 
 
 @app.command()
+def compare(
+    model: Reference,
+    other: Annotated[str, typer.Argument(help="The other one.", metavar="OTHER", show_default=False)],
+    as_json: AsJson = False,
+    data: Data = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Two versions beside each other, wherever both were measured under the same conditions."""
+    with told():
+        found = connect(url, token, data).compare_models(model, other)
+        from core.cli.model_showing import print_comparison
+        from core.cli.showing import print_json
+
+        print_json(found) if as_json else print_comparison(found)
+
+
+@app.command()
+def aliases(as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None) -> None:
+    """What every alias points at, and where rolling it back would lead."""
+    with told():
+        found = connect(url, token, data).aliases()
+        from core.cli.showing import one_line, print_json, print_table
+
+        if as_json:
+            print_json(found)
+            return
+        rows = [("ALIAS", "MODEL", "MOVED", "ROLLS BACK TO")]
+        rows += [
+            (
+                one_line(one["alias"]),
+                one_line(one["model"]),
+                one["moved_at"][:16].replace("T", " "),
+                one_line(one["rolls_back_to"] or "-"),
+            )
+            for one in found
+        ]
+        print_table(rows)
+
+
+@app.command()
 def promote(
     model: Reference,
     alias: Alias = "production",
@@ -192,12 +233,10 @@ def import_folder(
     """Bring in a folder of a model of ours. The same files make the same version."""
     with told():
         from core.cli.model_folders import check_name, largest_file
-        from core.cli.showing import print_json
 
         check_name(name)
         client = connect(url, token, data)
-        made = _send(client, folder, name, largest_file(client))
-        print_json(made.raw) if as_json else typer.echo(made.label)
+        _print_made(_send(client, folder, name, largest_file(client)), as_json)
 
 
 @app.command()
@@ -209,13 +248,15 @@ def pair(
     decoder: Annotated[
         str, typer.Option(help="Makes pictures of embeddings.", metavar="MODEL", show_default=False)
     ],
+    as_json: AsJson = False,
     data: Data = None,
     url: Url = None,
     token: Token = None,
 ) -> None:
     """Put an encoder and a decoder in a row, as one model that draws."""
     with told():
-        typer.echo(connect(url, token, data).pair_models(name, encoder=encoder, decoder=decoder).label)
+        made = connect(url, token, data).pair_models(name, encoder=encoder, decoder=decoder)
+        _print_made(made, as_json)
 
 
 @app.command("import")
@@ -254,6 +295,7 @@ def import_weights(
             show_default=False,
         ),
     ] = "",
+    as_json: AsJson = False,
     data: Data = None,
     url: Url = None,
     token: Token = None,
@@ -272,19 +314,24 @@ def import_weights(
         name = name or kind or source.resolve().name
         check_name(name)
         if out is not None:
-            _make(source, kind, arguments, out)
-            typer.echo(f"{name} is in {out}.")
+            made = _make(source, kind, arguments, out)
+            if as_json:
+                from core.cli.showing import print_json
+
+                print_json(made)
+            else:
+                typer.echo(f"{name} is in {out}.")
             return
         # Asked first: who waits for a large file to be read should not hear only then that nothing answers.
         client = connect(url, token, data)
         largest = largest_file(client)
         if kind is None:
-            typer.echo(_send(client, source, name, largest).label)
+            _print_made(_send(client, source, name, largest), as_json)
             return
         with tempfile.TemporaryDirectory(prefix="voicesketch-import-") as temporary:
             folder = Path(temporary) / "model"
             _make(source, kind, arguments, folder)
-            typer.echo(_send(client, folder, name, largest).label)
+            _print_made(_send(client, folder, name, largest), as_json)
 
 
 def _print_move(move: Mapping[str, Any], as_json: bool) -> None:
@@ -294,11 +341,17 @@ def _print_move(move: Mapping[str, Any], as_json: bool) -> None:
     print_json(move) if as_json else print_move(move)
 
 
-def _make(source: Path, kind: Kind | None, arguments: list[str], folder: Path) -> None:
+def _print_made(made: ModelView, as_json: bool) -> None:
+    from core.cli.showing import print_json
+
+    print_json(dict(made.raw)) if as_json else typer.echo(made.label)
+
+
+def _make(source: Path, kind: Kind | None, arguments: list[str], folder: Path) -> dict[str, Any]:
     from core.cli.weights_program import make_model_folder
 
     assert kind is not None
-    make_model_folder(source, ["--as", kind.value, *arguments], folder)
+    return make_model_folder(source, ["--as", kind.value, *arguments], folder)
 
 
 def _send(client: Client, folder: Path, name: str, largest: int) -> ModelView:
