@@ -32,6 +32,7 @@ JSON: dict[str, Any] = {
     "POST /api/v1/jobs first": {"items": [{"key": "a", "error_code": "missing_file"}], "priority": 1},
     "POST /api/v1/jobs/{job}/faces.zip": {"items": ["{item:number}"]},
     "PUT /api/v1/jobs/{job}/items/{item}/mark": {"favourite": True},
+    "POST /api/v1/jobs/{job}/contact-sheet.pdf": {"items": ["{item:number}"]},
     "PUT /api/v1/jobs/{job}/marks": {"items": ["{item:number}"], "favourite": True},
     "POST /api/v1/jobs/{queued}/priority": {"priority": -1},
     "POST /api/v1/jobs/{queued}/priority first": {"priority": 1},
@@ -82,6 +83,8 @@ FORM: dict[str, dict[str, str]] = {
     "POST /people/{user}/role": {"role": "admin"},
     "POST /aliases/{alias}/rollback": {"version": "{at}"},
     "POST /jobs/{queued}/priority": {"priority": "1"},
+    "POST /jobs/{job}/chosen/contact-sheet.pdf": {"chosen": "{item}"},
+    "POST /jobs/{job}/chosen/faces.zip": {"chosen": "{item}"},
     "POST /jobs/{job}/rerun": {"model": "{model}", "of": "all"},
     "POST /schedules/{schedule}/run": {"anyway": "on"},
 }

@@ -41,6 +41,7 @@ GET    /api/v1/jobs/{job}/comparison                     401     200     404    
 GET    /api/v1/jobs/{job}/comparison/{queued}            401     200     404    200     200      200    200     200
 POST   /api/v1/jobs/{queued}/cancel                      401     403     404    200     200      200    403     403
 GET    /api/v1/jobs/{job}/contact-sheet.pdf              401     200     404    200     200      200    200     200
+POST   /api/v1/jobs/{job}/contact-sheet.pdf              401     200     404    200     200      200    403     200
 GET    /api/v1/jobs/{job}/contact-sheet.png              401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/curves                     401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/errors.jsonl                   401     200     404    200     200      200    200     200
@@ -199,4 +200,6 @@ GET    /queues                                           303     200     403    
 GET    /queues/rows                                      303     200     403    403     200      200    200     200
 GET    /storage                                          303     403     403    403     200      200    403     403
 GET    /health                                           303     403     403    403     200      200    403     403
+POST   /jobs/{job}/chosen/contact-sheet.pdf              303     200     404    200     200      200    403     200
+POST   /jobs/{job}/chosen/faces.zip                      303     200     404    200     200      200    403     200
 """

@@ -163,7 +163,7 @@ def _actions(rule: str) -> list[str]:
     found = re.search(r"<any\(([^)]*)\):\w+>", rule)
     if found is None:
         return [rule]
-    return [rule.replace(found[0], word.strip()) for word in found[1].split(",")]
+    return [rule.replace(found[0], word.strip(" '")) for word in found[1].split(",")]
 
 
 def _fits(served: str, told: str) -> bool:
