@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core import audit
 from core.database import Database
@@ -76,7 +76,8 @@ def preview_erasure(database: Database, user_id: str) -> Erased:
     """What would go, by what the ledger knows now. Changes nothing."""
     with database.read() as session:
         own = _own_jobs(user_id)
-        others = exists().where(RecordingOwner.sha256 == Recording.sha256, RecordingOwner.owner_id != user_id)
+        other = aliased(RecordingOwner)
+        others = exists().where(other.sha256 == Recording.sha256, other.owner_id != user_id)
         counts = {
             "jobs": select(func.count()).where(own).select_from(Job),
             "recordings": select(func.count())
@@ -112,11 +113,12 @@ def erase(
     gone.finished = (
         _erase_uploads(database, store, user_id, gone, deadline)
         and _erase_jobs(database, store, user_id, gone, deadline)
+        # Jobs that still run need theirs until their next round; who sent them must be known then.
+        and not _count_jobs(database, user_id)
         and _erase_recordings(database, store, user_id, gone, deadline)
     )
+    gone.waiting = _count_jobs(database, user_id)
     with database.write() as session:
-        waiting = select(func.count()).select_from(Job).where(_own_jobs(user_id))
-        gone.waiting = session.scalar(waiting) or 0
         gone.left = _left(session, user_id)
         gone.finished = gone.finished and not gone.waiting
         if any(gone.counts.values()):
@@ -127,6 +129,11 @@ def erase(
 
 def _own_jobs(user_id: str) -> ColumnElement[bool]:
     return (Job.owner_id == user_id) & Job.kind.in_(_OWN_KINDS)
+
+
+def _count_jobs(database: Database, user_id: str) -> int:
+    with database.read() as session:
+        return session.scalar(select(func.count()).select_from(Job).where(_own_jobs(user_id))) or 0
 
 
 def _cancel(database: Database, user_id: str, actor: str) -> None:

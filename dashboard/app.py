@@ -36,6 +36,7 @@ from dashboard.api import (
     operating,
     recordings,
     results,
+    retention,
     schedules,
     sources,
     storage_and_health,
@@ -53,6 +54,7 @@ from dashboard.pages import evaluations as evaluation_pages
 from dashboard.pages import models as model_pages
 from dashboard.pages import operating as operating_pages
 from dashboard.pages import people as people_pages
+from dashboard.pages import retention as retention_pages
 from dashboard.pages import schedules as schedule_pages
 from dashboard.pages import storage_and_health as storage_and_health_pages
 from dashboard.pages import training as training_pages
@@ -133,4 +135,6 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_blueprint(operating_pages.bp)
     app.register_api(storage_and_health.api)
     app.register_blueprint(storage_and_health_pages.bp)
+    app.register_api(retention.api)
+    app.register_blueprint(retention_pages.bp)
     return app

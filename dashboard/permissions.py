@@ -95,9 +95,13 @@ def require_watcher(user: User) -> None:
         raise NotAllowed("Only viewers, operators and admins look at workers and queues.")
 
 
+def may_administer(user: User) -> bool:
+    return reach(user) >= _ADMIN
+
+
 def require_admin(user: User) -> None:
-    """For looking after other people."""
-    if reach(user) < _ADMIN:
+    """For looking after other people, and for what deletes their things."""
+    if not may_administer(user):
         raise _refusal(user, _ADMIN, "Only admins do this.")
 
 

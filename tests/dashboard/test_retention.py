@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from core.accounts import Role
 from core.audit import list_entries
 from core.collections import add_files, ensure_collection
 from core.database import now
@@ -307,3 +308,55 @@ def test_a_round_that_has_no_time_left_stops_and_the_next_goes_on(sqlite_place: 
     assert purge(place.database, place.store, actor="ticker", seconds=60).counts["faces"] == 3
     with place.database.read() as session:
         assert session.get_one(ModelVersion, "model_default_1").label == "default@1"
+
+
+def test_admins_make_rules_and_remove_now_what_operators_only_look_at(sqlite_place: Place) -> None:
+    place, ada = sqlite_place, sqlite_place.script("ada")
+    root, olga = place.script("root", Role.ADMIN), place.script("olga", Role.OPERATOR)
+    old = drawn(place, ada, 2)
+    age(place, old, 8)
+    for method, path in (
+        ("PUT", "/api/v1/retention/faces"),
+        ("DELETE", "/api/v1/retention/faces"),
+        ("POST", "/api/v1/retention/purge"),
+    ):
+        assert olga.ask(method, path, json={"days": 7}).status_code == 403, path
+    assert ada.get("/api/v1/retention").status_code == ada.get("/api/v1/retention/preview").status_code == 403
+    made = root.ask("PUT", "/api/v1/retention/faces", json={"days": 7}).json
+    assert (made["kind"], made["scope"], made["days"]) == ("faces", "", 7)
+    root.ask("PUT", "/api/v1/retention/faces", json={"days": None, "scope": "project=radio"})
+    assert [one["scope"] for one in olga.get("/api/v1/retention").json["data"]] == ["", "project=radio"]
+    faces = olga.get("/api/v1/retention/preview").json["data"][0]
+    assert (faces["kind"], faces["jobs"], faces["count"]) == ("faces", [old], 2)
+    assert root.post("/api/v1/retention/purge").json == {
+        "counts": {"faces": 2},
+        "bytes": {"faces": faces["bytes"]},
+        "finished": True,
+    }
+    assert root.ask("DELETE", "/api/v1/retention/faces?scope=project%3Dradio").status_code == 204
+    assert root.ask("DELETE", "/api/v1/retention/faces?scope=project%3Dradio").status_code == 404
+    assert root.ask("PUT", "/api/v1/retention/dreams", json={"days": 7}).status_code == 400
+    with place.database.read() as session:
+        assert [one.action for one in list_entries(session)][:2] == ["retention.remove", "retention.purge"]
+
+
+def test_the_page_of_retention_makes_rules_shows_a_dry_run_and_removes(sqlite_place: Place) -> None:
+    place = sqlite_place
+    old = drawn(place, place.script("ada"), 2, name="old voices")
+    age(place, old, 8)
+    root, olga = place.browser("root", Role.ADMIN), place.browser("olga", Role.OPERATOR)
+    assert "There is no rule" in root.get("/retention").text
+    assert root.post("/retention", kind="faces", scope="", days="7").status_code == 303
+    refused = root.post("/retention", kind="faces", scope="nothing like it", days="7")
+    assert refused.status_code == 400
+    assert "There is no job" in refused.text
+    assert root.post("/retention", kind="faces", scope="", days="-3").status_code == 400
+    shown = olga.get("/retention?preview=1").text
+    assert "old voices" in shown
+    assert "Remove it now" not in shown
+    assert "Take back" not in shown
+    assert "Remove it now" in root.get("/retention?preview=1").text
+    assert "Removed 2 faces" in root.post("/retention/purge").text
+    assert place.browser("ada").get("/retention").status_code == 403
+    assert root.post("/retention/remove", kind="faces", scope="").status_code == 303
+    assert "There is no rule" in root.get("/retention").text

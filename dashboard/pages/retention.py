@@ -1,0 +1,139 @@
+"""The pages of retention: its rules, a dry run of them, and deleting what somebody gave us."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core.erasure import Erased, erase, preview_erasure
+from core.errors import InvalidRequest, NotFound
+from core.purging import Purged, purge
+from core.queries import owner_name
+from core.retention import Going, preview
+from core.retention_rules import Kept, list_rules, remove_rule, set_rule
+from core.tables import Job, User
+from dashboard.api.retention import SECONDS, subject_of
+from dashboard.identity import viewer
+from dashboard.permissions import may_administer, require_admin, require_operations, require_submitter
+from dashboard.services import services
+
+bp = Blueprint("retention_pages", __name__)
+
+KIND_WORDS = {
+    Kept.FACES: "Faces, with their thumbnails and spectrograms",
+    Kept.RECORDINGS: "Recordings",
+    Kept.CHECKPOINTS: "Checkpoints of trainings",
+    Kept.LOGS: "Lines of logs",
+}
+_JOBS_SHOWN = 10
+
+
+@bp.get("/retention")
+def index() -> str:
+    require_operations(viewer())
+    here = services()
+    going = preview(here.database, here.store) if "preview" in request.args else None
+    return _page(viewer(), going=going)
+
+
+@bp.post("/retention")
+def change() -> ResponseReturnValue:
+    admin = viewer()
+    require_admin(admin)
+    try:
+        with services().database.write() as session:
+            set_rule(
+                session,
+                kind=_kind(),
+                scope=request.form.get("scope", "").strip(),
+                days=_days(request.form.get("days", "").strip()),
+                actor=admin.id,
+            )
+    except (InvalidRequest, NotFound) as error:
+        return _page(admin, refused=error.message), 400
+    return redirect(url_for("retention_pages.index"), 303)
+
+
+@bp.post("/retention/remove")
+def remove() -> ResponseReturnValue:
+    admin = viewer()
+    require_admin(admin)
+    with services().database.write() as session:
+        remove_rule(session, kind=_kind(), scope=request.form.get("scope", ""), actor=admin.id)
+    return redirect(url_for("retention_pages.index"), 303)
+
+
+@bp.post("/retention/purge")
+def purge_now() -> str:
+    admin, here = viewer(), services()
+    require_admin(admin)
+    gone = purge(here.database, here.store, actor=admin.id, seconds=SECONDS)
+    return _page(admin, gone=gone)
+
+
+@bp.get("/erasure")
+def ask_erasure() -> str:
+    user = viewer()
+    subject = subject_of(user, request.args.get("user", "").strip() or None)
+    return _erasure_page(subject, preview_erasure(services().database, subject.id))
+
+
+@bp.post("/erasure")
+def confirm_erasure() -> ResponseReturnValue:
+    user, here = viewer(), services()
+    require_submitter(user)
+    subject = subject_of(user, request.form.get("user", "").strip() or None)
+    if request.form.get("confirm", "").strip() != subject.name:
+        refused = f"Write {subject.name} into the field: what is deleted does not come back."
+        found = preview_erasure(here.database, subject.id)
+        return _erasure_page(subject, found, refused=refused), 400
+    found = erase(here.database, here.store, subject.id, actor=user.id, seconds=SECONDS)
+    return _erasure_page(subject, preview_erasure(here.database, subject.id), done=found)
+
+
+def _page(
+    user: User, *, going: list[Going] | None = None, gone: Purged | None = None, refused: str = ""
+) -> str:
+    with services().database.read() as session:
+        rules = [(rule, owner_name(session, rule.changed_by)) for rule in list_rules(session)]
+        shown = {job_id for one in going or () for job_id in one.jobs[:_JOBS_SHOWN]}
+        names = {job.id: job.name or job.id for job in (session.get(Job, one) for one in shown) if job}
+    return render_template(
+        "operating/retention.html",
+        rules=rules,
+        going=going,
+        gone=gone,
+        names=names,
+        shown=_JOBS_SHOWN,
+        refused=refused,
+        may=may_administer(user),
+        kinds=KIND_WORDS,
+        form=request.form,
+    )
+
+
+def _erasure_page(subject: User, found: Erased, *, done: Erased | None = None, refused: str = "") -> str:
+    return render_template(
+        "operating/erasure.html",
+        subject=subject,
+        found=found,
+        done=done,
+        refused=refused,
+        own=subject.id == viewer().id,
+        may=may_administer(viewer()),
+    )
+
+
+def _kind() -> Kept:
+    try:
+        return Kept(request.form.get("kind", ""))
+    except ValueError:
+        raise InvalidRequest(f"Say what is kept: one of {', '.join(Kept)}.") from None
+
+
+def _days(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InvalidRequest("Days are a whole number; an empty field keeps things for good.")
+    return int(text)
