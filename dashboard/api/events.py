@@ -20,6 +20,7 @@ from core.states import JOB_FINAL
 from core.tables import User
 from core.training_queries import news_mark
 from dashboard.api.blueprint import api_blueprint
+from dashboard.api.mark_news import MarkNews
 from dashboard.api.schemas import EventsQuery, JobPath
 from dashboard.api.views import item_view, job_view
 from dashboard.identity import viewer
@@ -47,6 +48,7 @@ def close_streams() -> None:
 @api.get("/jobs/<job_id>/events", responses={"200": {"content": {"text/event-stream": {}}}})
 def stream(path: JobPath, query: EventsQuery) -> Response:
     """Event `job` with the job and event `items` with `{"data": [item…], "more": bool}`, whenever something moved.
+    Event `marks`, without an id, with `{"data": [{"job", "item", "mark"}…], "more": bool}`, when somebody marked faces.
     Event `training`, without an id, when a program told something: its progress, curves, log or files are new.
 
     The id of an event goes back in `Last-Event-ID`: what moved in between is then sent first. `more` says that too
@@ -85,6 +87,7 @@ def _events(
 ) -> Iterator[str]:
     started = quiet_since = time.monotonic()
     mark: object = None
+    marks = MarkNews(database, user, job_id)
     seen = -1 if since is None else since
     yield "retry: 2000\n\n"
     while time.monotonic() - started < LONGEST_SECONDS:
@@ -97,6 +100,7 @@ def _events(
                 mark, before = news_mark(session, job_id), mark
             if mark != before:
                 news += "event: training\ndata: {}\n\n"
+        news += marks.read()
         if news:
             quiet_since = time.monotonic()
             yield news

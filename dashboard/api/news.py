@@ -13,6 +13,7 @@ from core.news import Marks, moved_jobs, read_marks
 from core.tables import User
 from dashboard.api import events
 from dashboard.api.blueprint import api_blueprint
+from dashboard.api.mark_news import MarkNews
 from dashboard.api.schemas import EventsQuery
 from dashboard.identity import viewer
 from dashboard.services import services
@@ -23,7 +24,8 @@ api = api_blueprint("news", "What happens in the whole place, while it happens."
 @api.get("/events", responses={"200": {"content": {"text/event-stream": {}}}})
 def stream(query: EventsQuery) -> Response:
     """Event `jobs` with `{"ids": [job…], "more": bool}` whenever a job that you may see was made or moved; events
-    `workers` and `schedules` with `{}`, without an id, whenever one of those changed.
+    `workers` and `schedules` with `{}`, without an id, whenever one of those changed; event `marks` with
+    `{"data": [{"job", "item", "mark"}…], "more": bool}`, without an id, when faces that you may see were marked.
 
     The id of an event goes back in `Last-Event-ID`: the jobs that moved in between are then told first. `more` says
     that too much moved to be named; read the list again.
@@ -35,12 +37,14 @@ def _told(database: Database, user: User, since: int | None) -> Iterator[str]:
     started = quiet_since = time.monotonic()
     with database.read() as session:
         marks = read_marks(session)
+    faces = MarkNews(database, user)
     if since is not None:
         # A ledger that was put back from a copy counts from less.
         marks = Marks(min(since, marks.transition), marks.workers, marks.schedules)
     yield f"retry: 2000\nid: {marks.transition}\nevent: hello\ndata: {{}}\n\n"
     while time.monotonic() - started < events.LONGEST_SECONDS:
         news, marks = _news(database, user, marks)
+        news += faces.read()
         if news:
             quiet_since = time.monotonic()
             yield news

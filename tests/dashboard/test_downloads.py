@@ -8,6 +8,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+import zipfile
 
 import pytest
 from PIL import Image
@@ -137,3 +138,38 @@ def test_the_end_of_a_job_is_told_signed_and_each_end_once(place: Place) -> None
     assert [(note["delivered"], note["attempts"]) for note in notes] == [(True, 1), (True, 2)]
     assert place.script("bob").get(f"/api/v1/jobs/{job_id}/webhook").status_code == 404
     assert "vswh_test" not in ada.get(f"/api/v1/jobs/{job_id}/webhook").text
+
+
+def test_the_form_of_a_choice_takes_numbers_and_ranges_and_nothing_else(sqlite_place: Place) -> None:
+    ada, browser = sqlite_place.script(), sqlite_place.browser()
+    job_id, other = ada.job(4), ada.job(1)
+    sqlite_place.worker().run()
+    ids = ada.get(f"/api/v1/jobs/{job_id}/items/ids").json["data"]
+    path = f"/jobs/{job_id}/chosen/faces.zip"
+    taken = browser.post(path, chosen=f"{ids[0]},{ids[2]}-{ids[3]}")
+    names = zipfile.ZipFile(io.BytesIO(taken.data)).namelist()
+    assert {"voice 0.png", "voice 2.png", "voice 3.png"} == {name for name in names if name.endswith(".png")}
+    sheet = browser.post(f"/jobs/{job_id}/chosen/contact-sheet.pdf", chosen=f"{ids[0]}-{ids[3]}")
+    assert (sheet.mimetype, sheet.data[:5]) == ("application/pdf", b"%PDF-")
+    elsewhere = ada.get(f"/api/v1/jobs/{other}/items/ids").json["data"][0]
+    for chosen, status in (
+        ("", 400),
+        ("1,", 400),
+        ("-", 400),
+        ("4-2", 400),
+        ("0-99999999999", 400),
+        ("١", 400),
+        ("1;2", 400),
+        (f"{ids[0]},{elsewhere}", 404),
+        ("999999999999999999", 404),
+    ):
+        assert browser.post(path, chosen=chosen).status_code == status, chosen
+    assert (
+        browser.client.post(path, data={"chosen": str(ids[0])}).status_code == 400
+    )  # without the page's token
+    assert sqlite_place.browser("grace").post(path, chosen=str(ids[0])).status_code == 404
+    script = ada.post(f"/api/v1/jobs/{job_id}/contact-sheet.pdf", json={"items": ids[:2]})
+    assert (script.mimetype, script.data[:5]) == ("application/pdf", b"%PDF-")
+    assert (
+        ada.post(f"/api/v1/jobs/{job_id}/contact-sheet.pdf", json={"items": [elsewhere]}).status_code == 404
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from core.accounts import Role
+from dashboard.api.mark_news import MarkNews
 from tests.dashboard.conftest import Place
 
 
@@ -88,3 +91,35 @@ def test_many_faces_get_a_star_at_once_or_none_does(place: Place) -> None:
     assert ada.get(f"{items}/ids?favourites=true").json["data"] == [ids[0]]
     viewer = place.script("vera", Role.VIEWER)
     assert viewer.ask("PUT", path, json={"items": ids, "favourite": True}).status_code == 403
+
+
+def test_streams_tell_of_marks_those_who_may_see_the_job(sqlite_place: Place) -> None:
+    place = sqlite_place
+    ada = place.script()
+    job_id = ada.job(3)
+    items = f"/api/v1/jobs/{job_id}/items"
+    ids = ada.get(f"{items}/ids").json["data"]
+    news = [
+        MarkNews(place.database, place.user(name, role), job)
+        for name, role, job in (
+            ("ada", Role.SUBMITTER, job_id),
+            ("vera", Role.VIEWER, None),
+            ("grace", Role.SUBMITTER, None),
+            ("ada", Role.SUBMITTER, "another job"),
+        )
+    ]
+    assert [one.read() for one in news] == ["", "", "", ""]
+    ada.ask("PUT", f"{items}/{ids[1]}/mark", json={"favourite": True, "note": "calm"})
+    told, seen, *others = [one.read() for one in news]
+    assert told == seen
+    assert others == ["", ""]
+    event, data = told.splitlines()[:2]
+    assert event == "event: marks"
+    body = json.loads(data.removeprefix("data: "))
+    [mark] = body["data"]
+    assert (mark["job"], mark["item"], mark["mark"]["note"]) == (job_id, ids[1], "calm")
+    assert body["more"] is False
+    # Once is enough, though the next reading looks at the same moment again.
+    assert news[0].read() == ""
+    ada.ask("PUT", f"/api/v1/jobs/{job_id}/marks", json={"items": ids, "favourite": True})
+    assert {one["item"] for one in json.loads(news[0].read().splitlines()[1][6:])["data"]} == {ids[0], ids[2]}

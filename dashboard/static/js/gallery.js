@@ -4,7 +4,9 @@ import { Choice } from "./gallery_choice.js";
 import { Keys } from "./gallery_keys.js";
 import { GalleryWindow } from "./gallery_window.js";
 import { followGallery } from "./lightbox.js";
-import { onMark, putMark } from "./marks.js";
+import { isFinal, summary } from "./live.js";
+import { onMark, putMark, tellMark } from "./marks.js";
+import { listen } from "./news.js";
 
 const list = document.getElementById("gallery");
 const page = document.getElementById("job");
@@ -86,6 +88,27 @@ onMark((id, mark) => {
   if (tile && mark.note !== undefined) tile.querySelector(".tile-noted").hidden = !mark.note;
   countFavourites();
 });
+
+// Of a job that has ended nothing is told any more but what others do with it: their marks, and that they retry it.
+const jobId = page.dataset.events.split("/").at(-2);
+page.addEventListener("job:marks", ({ detail }) => heardMarks(detail));
+function heardMarks({ data, more }) {
+  for (const one of data) if (one.job === jobId) tellMark(one.item, one.mark);
+  if (more) blocks.moved([], true);
+}
+let isListening = false;
+function listenOn() {
+  if (isListening || !isFinal()) return;
+  isListening = true;
+  listen(summary().dataset.seen, {
+    marks: heardMarks,
+    jobs: ({ ids, more }) => { if (more || ids.includes(jobId)) document.dispatchEvent(new CustomEvent("voicesketch:changed")); },
+    back: () => blocks.moved([], true),
+  });
+}
+document.addEventListener("htmx:after:swap", listenOn);
+listenOn();
+
 let favouritesSoon = 0;
 function countFavourites() {
   favouritesSoon ||= setTimeout(async () => {

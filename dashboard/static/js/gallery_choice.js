@@ -2,7 +2,7 @@
 // says what can be done with them.
 import { toast } from "./base.js";
 import { idOf } from "./gallery_blocks.js";
-import { put, tellMark } from "./marks.js";
+import { put, shareMark } from "./marks.js";
 
 const MOST_AT_ONCE = 10_000; // of what the API takes in one piece
 const numbers = new Intl.NumberFormat();
@@ -103,7 +103,7 @@ export class Choice {
     for (let first = 0; first < ids.length; first += MOST_AT_ONCE) {
       const some = ids.slice(first, first + MOST_AT_ONCE);
       if (!(await put(`${this.job}/marks`, { items: some, favourite }))) return;
-      for (const id of some) tellMark(id, { favourite });
+      shareMark(some, { favourite });
     }
     toast(favourite ? `${numbers.format(ids.length)} marked as favourites.` : `${numbers.format(ids.length)} are no favourites any more.`);
   }

@@ -74,11 +74,15 @@ function putAwayReasons() {
 document.addEventListener("click", (event) => { if (!event.target.closest(".errors")) putAwayReasons(); });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") putAwayReasons(); });
 
+// What was changed from the gallery shows in the summary at once.
+document.addEventListener("voicesketch:changed", refresh);
+
 follow(page, {
   items: (news) => {
     const ids = news.data.map((item) => item.id);
     changed(news.more ? ids.concat(unfinished()) : ids, news.more);
   },
+  marks: (news) => page.dispatchEvent(new CustomEvent("job:marks", { detail: news })),
   job: async (job) => {
     tell(job);
     await refresh();

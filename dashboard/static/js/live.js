@@ -9,7 +9,7 @@ export function follow(page, on) {
   function listen() {
     if (source || document.hidden || isFinal()) return;
     source = new EventSource(`${page.dataset.events}?since=${seen}`);
-    for (const name of ["items", "job", "training"]) {
+    for (const name of ["items", "job", "training", "marks"]) {
       if (!on[name]) continue;
       source.addEventListener(name, async (event) => {
         if (event.lastEventId) seen = event.lastEventId;

@@ -15,6 +15,14 @@ export function tellMark(item, mark) {
 
 windows?.addEventListener("message", ({ data }) => tellMark(data.item, data.mark));
 
+// The same mark on many items.
+export function shareMark(items, mark) {
+  for (const item of items) {
+    tellMark(item, mark);
+    windows?.postMessage({ item, mark });
+  }
+}
+
 // `items` is the address of the job's items. Answers the mark as it is now, or nothing where it could not be kept.
 export async function putMark(items, item, change) {
   const mark = await put(`${items}/${item}/mark`, change);

@@ -1,6 +1,6 @@
 // Listens to what happens in the whole place while a page is looked at; after a silence the page catches up.
 
-// `on` has a function for each event that is wanted (`jobs`, `workers`, `schedules`), and `back`, called after a silence.
+// `on` has a function for each event that is wanted (`jobs`, `workers`, `schedules`, `marks`), and `back`, called after a silence.
 export function listen(since, on) {
   let source = null;
   let seen = since;
@@ -12,7 +12,7 @@ export function listen(since, on) {
       seen = event.lastEventId;
       on.jobs?.(JSON.parse(event.data));
     });
-    for (const name of ["workers", "schedules"]) source.addEventListener(name, () => on[name]?.());
+    for (const name of ["workers", "schedules", "marks"]) source.addEventListener(name, (event) => on[name]?.(JSON.parse(event.data)));
     source.addEventListener("error", () => {
       // The browser tries again by itself unless it was refused outright.
       if (source?.readyState === EventSource.CLOSED) {
