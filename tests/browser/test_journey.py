@@ -143,7 +143,7 @@ def test_a_manifest_gives_the_keys(visitor: Visitor, live_place: Place, tmp_path
     manifest.write_text("key;file\nrow 1;one.flac\n;two.flac\nrow 1;two.flac\n")
     drop(page, *tmp_path.glob("*.flac"), manifest)
     expect(page.locator(".note-bad")).to_contain_text("line 3 has no key")
-    expect(page.locator(".note-bad")).to_contain_text("line 4 uses the key “row 1” again (first on line 2)")
+    expect(page.locator(".note-bad")).to_contain_text("line 4 uses the key 'row 1' again (first on line 2)")
     expect(page.get_by_role("button", name="Draw faces")).to_be_disabled()
     page.get_by_role("button", name="Remove all").click()
 

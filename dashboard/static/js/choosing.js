@@ -5,6 +5,7 @@ const SIDE_FILES = /\.(csv|db|html?|ini|ipynb|jsonl?|lab|log|md|pdf|py|rst|rtf|s
 const PICTURES = /\.(avif|bmp|gif|jpe?g|jp2|png|ppm|tga|tiff?|webp)$/i;
 const SIDE_NAMES = /^(authors|changelog|checksums|copying|licen[sc]e|makefile|readme)$/i;
 export const MANIFEST = /\.(csv|jsonl)$/i;
+export const ARCHIVE = /\.zip$/i;
 
 // A chosen file: `path` is how people know it, `named` whether they pointed at it rather than at its folder.
 const chosen = (file, path, named) => ({ file, path, named });
@@ -50,13 +51,14 @@ async function walk(entry, path, named, found) {
 
 const isAside = (name, wanted) => (wanted === "face" ? !PICTURES.test(name) : SIDE_FILES.test(name) || SIDE_NAMES.test(name));
 
-// Recordings, manifests, and how many files are neither.
+// Recordings, archives and manifests, and how many files are none of these. An archive in a folder is left aside.
 // For a model that draws from pictures (`wanted` is "face"), of a folder only pictures are taken.
 export function sort(files, wanted = "voice") {
-  const sorted = { recordings: [], manifests: [], left: 0 };
+  const sorted = { recordings: [], archives: [], manifests: [], left: 0 };
   for (const one of files) {
     const name = one.file.name;
     if (MANIFEST.test(name)) sorted.manifests.push(one);
+    else if (one.named && ARCHIVE.test(name)) sorted.archives.push(one);
     else if (!one.named && (name.startsWith(".") || isAside(name, wanted))) sorted.left += 1;
     else sorted.recordings.push(one);
   }

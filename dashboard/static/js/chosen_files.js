@@ -1,40 +1,84 @@
 // The list of files that were chosen and are being sent, and the page as a place to drop them, for every form that
-// takes files.
+// takes files. Of many thousands only the rows in view are on the page.
 import { toast } from "./base.js";
 import { fromDrop, fromPicker } from "./choosing.js";
-import { Uploads } from "./uploads.js";
+import { Uploads, identityOf } from "./uploads.js";
 
-const MOST_ROWS = 300;
+const OVERSCAN = 8;
 const number = new Intl.NumberFormat("en");
 export const byId = (id) => document.getElementById(id);
 export const count = (value) => number.format(value);
+const WORDS = { waiting: "Waiting", sent: "Sent", failed: "Not sent", lost: "Choose it again" };
 
 export class ChosenFiles {
-  entries = []; // {key, file, path, state, share, recording | code + message, row}
+  entries = []; // {key, path, file?, size, state, share, recording | code + message}
   #list = byId("files");
+  #view = byId("files-view");
+  #rows = new Map(); // entries in view, each with its row
+  #onlyFailed = false;
   #frame = 0;
+  #next = 0;
 
-  // `heading(total)` names the list, and `drawn({total, ended, failed})` draws what else depends on it.
-  constructor(heading, drawn) {
+  // `heading(total)` names the list, and `drawn({total, ended, failed, lost})` draws what else depends on it. With a
+  // `draft`, rows outlive the page. `came(entry)` is told of every file that is there or cannot come.
+  constructor(heading, drawn, { draft = null, came = () => {} } = {}) {
     this.heading = heading;
     this.drawn = drawn;
-    this.uploads = new Uploads((entry) => { this.#drawRow(entry); this.draw(); });
+    this.draft = draft;
+    this.came = came;
+    this.uploads = new Uploads((entry) => this.#moved(entry));
+    this.#view.addEventListener("scroll", () => this.draw(), { passive: true });
+    new ResizeObserver(() => this.draw()).observe(this.#view);
+    byId("try-again").addEventListener("click", () => this.#tryAgain());
+    byId("only-failed").addEventListener("click", () => {
+      this.#onlyFailed = !this.#onlyFailed;
+      this.#view.scrollTop = 0;
+      this.draw();
+    });
   }
 
-  // Sends an entry, unless there is a reason why it cannot be.
+  // Sends an entry, unless it has been sent, its file is missing, or there is a reason why it cannot be.
   add(entry, problem = null) {
-    entry.share = 0;
+    entry.share ??= 0;
+    entry.number ??= this.#next;
+    this.#next = Math.max(this.#next, entry.number + 1);
+    entry.size = entry.file?.size ?? entry.size ?? 0;
+    if (entry.file) entry.identity = identityOf(entry.file, entry.path);
     this.entries.push(entry);
     if (problem) Object.assign(entry, { state: "failed", code: problem.code, message: problem.message, share: 1 });
+    else if (entry.recording) Object.assign(entry, { state: "sent", share: 1 });
+    else if (!entry.file) entry.state = entry.code && entry.code !== "missing_file" ? "failed" : "lost";
     else this.uploads.add(entry);
-    if (this.entries.length <= MOST_ROWS) this.#addRow(entry);
+    this.#keep(entry);
+    this.draw();
+  }
+
+  // Gives a lost entry its file.
+  found(entry, file) {
+    Object.assign(entry, { file, size: file.size, identity: identityOf(file, entry.path) });
+    this.uploads.add(entry);
+    this.#keep(entry);
+    this.draw();
+  }
+
+  remove(entry) {
+    this.entries = this.entries.filter((one) => one !== entry);
+    this.#gone(entry);
+    this.draw();
+  }
+
+  removeLost() {
+    const lost = this.entries.filter((entry) => entry.state === "lost");
+    this.entries = this.entries.filter((entry) => entry.state !== "lost");
+    for (const entry of lost) this.#gone(entry);
+    this.draw();
   }
 
   clear() {
     this.uploads.clear();
-    for (const entry of this.entries) { entry.state = "removed"; entry.abort?.(); }
+    for (const entry of this.entries) this.#gone(entry);
+    this.draft?.clear();
     this.entries = [];
-    this.#list.replaceChildren();
     byId("notes").replaceChildren();
     this.draw();
   }
@@ -51,58 +95,102 @@ export class ChosenFiles {
     this.#frame ||= requestAnimationFrame(() => { this.#frame = 0; this.#reallyDraw(); });
   }
 
+  #moved(entry) {
+    const row = this.#rows.get(entry);
+    if (row) drawRow(row, entry);
+    if (entry.state === "sent" || entry.state === "failed") {
+      this.#keep(entry);
+      this.came(entry);
+    }
+    this.draw();
+  }
+
+  #keep(entry) {
+    if (!this.draft || entry.archive) return;
+    const { key, path, size, identity, recording, code, message } = entry;
+    this.draft.keep(entry.number, { key, path, size, identity, recording, code, message });
+  }
+
+  #gone(entry) {
+    entry.state = "removed";
+    entry.abort?.();
+    this.uploads.forget(entry);
+    this.draft?.drop(entry.number);
+  }
+
+  #tryAgain() {
+    for (const entry of this.entries) if (entry.state === "failed" && entry.file) this.uploads.add(entry);
+    this.draw();
+  }
+
   #reallyDraw() {
-    const entries = this.entries;
-    const total = entries.length;
-    const ended = entries.filter((entry) => entry.state === "sent" || entry.state === "failed").length;
-    const failed = entries.filter((entry) => entry.state === "failed").length;
-    const bytes = entries.reduce((sum, entry) => sum + (entry.file?.size ?? 0), 0);
-    const gone = entries.reduce((sum, entry) => sum + entry.share * (entry.file?.size ?? 0), 0);
+    let [ended, failed, lost, again, bytes, gone] = [0, 0, 0, 0, 0, 0];
+    for (const { state, share, size, file } of this.entries) {
+      if (state === "failed") { failed += 1; if (file) again += 1; }
+      if (state === "sent" || state === "failed") ended += 1;
+      if (state === "lost") lost += 1;
+      bytes += size;
+      gone += share * size;
+    }
+    const total = this.entries.length;
+    this.#onlyFailed &&= failed > 0;
     byId("chosen").hidden = !total && !byId("notes").children.length;
     byId("drop").classList.toggle("drop-small", total > 0);
     byId("chosen-heading").textContent = this.heading(total);
-    byId("sent").textContent = total ? `${count(ended - failed)} sent${failed ? `, ${count(failed)} not` : ""} · ${size(bytes)}` : "";
+    byId("sent").textContent = total ? `${count(ended - failed)} sent${failed ? `, ${count(failed)} not` : ""} · ${sizeOf(bytes)}` : "";
     byId("progress").value = bytes ? gone / bytes : total ? ended / total : 0;
-    byId("beyond").textContent = total > MOST_ROWS ? `… and ${count(total - MOST_ROWS)} more` : "";
-    this.drawn({ total, ended, failed });
+    byId("failures").hidden = !failed;
+    byId("try-again").hidden = !again;
+    byId("only-failed").textContent = this.#onlyFailed ? "Show all" : `Show the ${count(failed)} not sent`;
+    this.#drawRows();
+    this.drawn({ total, ended, failed, lost });
   }
 
-  #addRow(entry) {
-    const row = document.createElement("li");
-    row.innerHTML = '<span class="file-name"></span><span class="file-size"></span><span class="file-state"></span>' +
-      '<button class="icon-button" type="button"><svg aria-hidden="true"><use href="#i-stop"/></svg></button>';
-    row.querySelector(".file-name").textContent = entry.path;
-    row.querySelector(".file-name").title = entry.key;
-    row.querySelector(".file-size").textContent = entry.file ? size(entry.file.size) : "";
-    row.querySelector("button").setAttribute("aria-label", `Remove ${entry.path}`);
-    row.querySelector("button").addEventListener("click", () => this.#remove(entry));
-    entry.row = row;
-    this.#list.append(row);
-    this.#drawRow(entry);
-  }
-
-  #drawRow(entry) {
-    const row = entry.row;
-    if (!row) return;
-    row.className = `file file-${entry.state}`;
-    const percent = Math.round(entry.share * 100);
-    row.querySelector(".file-state").textContent =
-      { waiting: "Waiting", sending: `${percent} %`, sent: "Sent", failed: "Not sent" }[entry.state] ?? "";
-    if (entry.message && !row.querySelector(".file-why")) {
-      const why = document.createElement("span");
-      why.className = "file-why";
-      why.textContent = entry.message;
-      row.append(why);
+  #drawRows() {
+    const shown = this.#onlyFailed ? this.entries.filter((entry) => entry.state === "failed") : this.entries;
+    const height = 3.25 * parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const first = Math.max(0, Math.floor(this.#view.scrollTop / height) - OVERSCAN);
+    const last = Math.min(shown.length, Math.ceil((this.#view.scrollTop + this.#view.clientHeight) / height) + OVERSCAN);
+    const wanted = new Set(shown.slice(first, last));
+    for (const [entry, row] of this.#rows) if (!wanted.has(entry)) { row.remove(); this.#rows.delete(entry); }
+    this.#view.hidden = !shown.length;
+    this.#list.style.height = `${shown.length * height}px`;
+    let index = first;
+    for (const entry of wanted) {
+      const row = this.#rows.get(entry) ?? this.#newRow(entry);
+      row.style.transform = `translateY(${index * height}px)`;
+      row.setAttribute("aria-posinset", String(index + 1));
+      row.setAttribute("aria-setsize", String(shown.length));
+      // Rows stand in their order for those who go through them by keyboard, too.
+      if (this.#list.children[index - first] !== row) this.#list.insertBefore(row, this.#list.children[index - first] ?? null);
+      index += 1;
     }
   }
 
-  #remove(entry) {
-    entry.state = "removed";
-    entry.abort?.();
-    entry.row?.remove();
-    this.entries = this.entries.filter((one) => one !== entry);
-    this.draw();
+  #newRow(entry) {
+    const row = document.createElement("li");
+    row.innerHTML = '<span class="file-name"><span></span><small></small></span><span class="file-size"></span><span class="file-state"></span>' +
+      '<button class="icon-button" type="button"><svg aria-hidden="true"><use href="#i-stop"/></svg></button><i class="file-share"></i>';
+    row.querySelector(".file-name span").textContent = entry.path;
+    row.querySelector(".file-name").title = entry.key;
+    row.querySelector(".file-size").textContent = entry.size || entry.file ? sizeOf(entry.size) : "";
+    row.querySelector("button").setAttribute("aria-label", `Remove ${entry.path}`);
+    row.querySelector("button").addEventListener("click", () => this.remove(entry));
+    this.#rows.set(entry, row);
+    drawRow(row, entry);
+    return row;
   }
+}
+
+function drawRow(row, entry) {
+  row.className = `file file-${entry.state}`;
+  const percent = Math.floor(entry.share * 100);
+  const unpacking = entry.archive && percent >= 100;
+  row.querySelector(".file-state").textContent = entry.state === "sending" ? (unpacking ? "Unpacking" : `${percent} %`) : WORDS[entry.state] ?? "";
+  row.querySelector(".file-share").style.transform = `scaleX(${entry.state === "sending" ? entry.share : 0})`;
+  const why = row.querySelector("small");
+  why.textContent = entry.state === "failed" || entry.state === "lost" ? entry.message ?? "" : "";
+  why.title = why.textContent;
 }
 
 // Hands `take` what is picked or dropped; see `choosing.js` for `whole`.
@@ -134,6 +222,9 @@ export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-export function size(bytes) {
-  return bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+export function sizeOf(bytes) {
+  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 1e6) return `${Math.round(bytes / 1000)} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
+export { sizeOf as size };

@@ -1,31 +1,55 @@
-// The page that takes recordings: what was chosen is sent at once, and the button makes the job of it.
+// The page that makes a job: of files that are sent at once, of the recordings of an earlier job, or of what lies in S3.
 import { csrf } from "./base.js";
-import { ChosenFiles, byId, count, newKey, size, takeFiles } from "./chosen_files.js";
+import { ChosenFiles, byId, count, newKey, sizeOf, takeFiles } from "./chosen_files.js";
 import { keys, sort } from "./choosing.js";
-import { finder, parse } from "./manifest.js";
-import { CannotSend } from "./uploads.js";
+import { Draft } from "./draft.js";
+import { checkManifest, finder } from "./manifest.js";
+import { aboutJob, readLabels, restoreFields } from "./new_job_fields.js";
+import { estimateFor } from "./new_job_estimate.js";
+import { earlierJob, inS3, takeFromS3 } from "./new_job_sources.js";
+import { CannotSend, identityOf } from "./uploads.js";
 
 const form = byId("new-job");
 const maxBytes = Number(form.dataset.maxBytes);
+const maxArchiveBytes = Number(form.dataset.maxArchiveBytes);
 const maxItems = Number(form.dataset.maxItems);
+const KNOWN_AT_ONCE = 1000;
 
 let key = keys();
 let wantsToStart = false;
 let left = false;
-let once = newKey();
+const once = newKey();
 
+const source = () => form.elements.source.value;
 // What the chosen model draws from, and what people call one of those.
 const wanted = () => byId("model").selectedOptions[0]?.dataset.input || "voice";
 const word = () => (wanted() === "face" ? "picture" : "recording");
 const some = (total) => (total === 1 ? `1 ${word()}` : `${count(total)} ${word()}s`);
-const chosen = new ChosenFiles(some, drawTotals);
+const recordings = () => chosen.entries.filter((entry) => !entry.archive);
+
+// Whatever is dropped while the draft is being read is not lost.
+let begin = null;
+const begun = new Promise((done) => { begin = done; });
+takeFiles((found) => begun.then(() => take(found)));
+const draft = await Draft.open(form.dataset.user);
+const chosen = new ChosenFiles(heading, drawTotals, { draft, came: unpacked });
+
+function heading(total) {
+  const archives = chosen.entries.reduce((sum, entry) => sum + (entry.archive ? 1 : 0), 0);
+  const parts = [total > archives ? some(total - archives) : "", archives ? `${count(archives)} archive${archives > 1 ? "s" : ""}` : ""];
+  return parts.filter(Boolean).join(" and ");
+}
 
 async function take({ files, unreadable }) {
-  const { recordings, manifests, left: aside } = sort(files, wanted());
-  let lines = recordings.map((one) => ({ key: one.path, one }));
+  form.elements.source.value = "files";
+  drawSource();
+  const { recordings: found, archives, manifests, left: aside } = sort(files, wanted());
+  let lines = [];
+  const fresh = reunite(found);
   try {
     if (manifests.length > 1) throw new Error("There are several manifests; choose one at a time.");
-    if (manifests.length === 1) lines = await linesOf(manifests[0], recordings);
+    if (manifests.length === 1) lines = await linesOf(manifests[0], fresh);
+    else lines = fresh.map((one) => ({ key: one.path, one }));
   } catch (error) {
     chosen.note(error.message, true);
     return;
@@ -38,72 +62,234 @@ async function take({ files, unreadable }) {
     return;
   }
   for (const line of lines) add(line);
+  for (const one of archives) addArchive(one);
   chosen.draw();
 }
 
-async function linesOf(manifest, recordings) {
-  const find = finder(recordings);
-  const lines = parse(manifest.file.name, (await manifest.file.text()).replace(/^\uFEFF/, ""))
-    .map(({ key: own, path }) => ({ key: own, path, one: find(path) }));
+// Gives files that were chosen before, or that a manifest named, back to their rows; answers the others.
+function reunite(found) {
+  const lost = chosen.entries.filter((entry) => entry.state === "lost");
+  const known = new Set(chosen.entries.filter((entry) => entry.restored).map((entry) => entry.identity));
+  if (!lost.length && !known.size) return found;
+  const byIdentity = new Map(lost.map((entry) => [entry.identity, entry]));
+  const find = finder(found);
+  const used = new Set();
+  for (const one of found) {
+    const entry = byIdentity.get(identityOf(one.file, one.path));
+    if (entry?.state === "lost") { used.add(one); chosen.found(entry, one.file); }
+  }
+  for (const entry of lost) {
+    const one = entry.named && entry.state === "lost" ? find(entry.path) : null;
+    if (one) { used.add(one); chosen.found(entry, one.file); }
+  }
+  if (used.size) chosen.note(`${count(used.size)} of them were waited for.`);
+  // What was sent before the reload need not be there twice.
+  return found.filter((one) => !used.has(one) && !known.has(identityOf(one.file, one.path)));
+}
+
+async function linesOf(manifest, found) {
+  const find = finder(found);
+  const lines = (await checkManifest(manifest.file)).map((line) => ({ ...line, one: find(line.path) }));
   const used = new Set(lines.map((line) => line.one));
-  const unused = recordings.filter((one) => !used.has(one)).length;
+  const unused = found.filter((one) => !used.has(one)).length;
   chosen.note(`${manifest.file.name} names ${some(lines.length)}.` + (unused ? ` ${count(unused)} other files were left out.` : ""));
+  const missing = lines.filter((line) => !line.one);
+  if (missing.length) {
+    const told = missing.slice(0, 8).map(({ line, path }) => `line ${line} names ${path}`);
+    if (missing.length > told.length) told.push(`… and ${count(missing.length - told.length)} more`);
+    chosen.note(`${count(missing.length)} of them were not among the files. Choose them too, or they will have no face:\n${told.join("\n")}`, true);
+  }
   return lines;
 }
 
-function add({ key: wanted, path, one }) {
+function add({ key: wantedKey, path, one }) {
   let problem = null;
-  if (!one) problem = new CannotSend("missing_file", `The manifest names ${path}, which was not among the files.`);
-  else if (one.file.size > maxBytes) problem = new CannotSend("too_large", `This ${word()} is larger than ${size(maxBytes)}. Send a ${wanted() === "face" ? "smaller one" : "shorter piece of it"}.`);
-  chosen.add({ key: key(wanted), file: one?.file, path: one?.path ?? path }, problem);
+  if (one && one.file.size > maxBytes) problem = new CannotSend("too_large", `This ${word()} is larger than ${sizeOf(maxBytes)}. Send a ${wanted() === "face" ? "smaller one" : "shorter piece of it"}.`);
+  const entry = { key: key(wantedKey), file: one?.file, path: one?.path ?? path };
+  if (!one) Object.assign(entry, { named: true, code: "missing_file", message: `The manifest names ${path}, which was not among the files.` });
+  chosen.add(entry, problem);
 }
 
-function drawTotals({ total, ended, failed }) {
-  const button = byId("submit");
-  button.disabled = !total || wantsToStart;
-  button.textContent = total > 1 ? `Draw ${count(total)} faces` : total ? "Draw the face" : "Draw faces";
-  byId("submit-hint").textContent = !total ? `Choose at least one ${word()}.`
-    : wantsToStart && ended < total ? "Starts as soon as everything is sent."
-    : ended < total ? "They are being sent. You need not wait for it."
+function addArchive(one) {
+  const problem = one.file.size > maxArchiveBytes ? new CannotSend("too_large", `An archive may have ${sizeOf(maxArchiveBytes)} at most. Split it.`) : null;
+  chosen.add({ key: one.path, path: one.path, file: one.file, archive: true }, problem);
+}
+
+// An archive that was taken apart makes room for what was in it.
+function unpacked(entry) {
+  if (!entry.archive || entry.state !== "sent") return;
+  const { items, failed, left_out: aside } = entry.unpacked;
+  chosen.remove(entry);
+  if (chosen.entries.length + items.length > maxItems) {
+    chosen.note(`A job takes at most ${some(maxItems)}; with those of ${entry.path} there would be ${count(chosen.entries.length + items.length)}.`, true);
+    return;
+  }
+  for (const item of items) {
+    const problem = item.recording ? null : new CannotSend(item.error_code, item.error_message);
+    chosen.add({ key: key(item.key), path: item.name || item.key, recording: item.recording ?? undefined }, problem);
+  }
+  chosen.note(`${entry.path} held ${some(items.length)}${failed ? `, ${count(failed)} of which cannot be used` : ""}.` + (aside ? ` ${count(aside)} other files in it were left out.` : ""));
+}
+
+// Brings back what an earlier look of this page had chosen, and asks which of it is still there.
+async function restore() {
+  const rows = (await draft?.rows()) ?? [];
+  if (!rows.length || chosen.entries.length) return;
+  const known = new Set();
+  const sent = [...new Set(rows.map((row) => row.recording).filter(Boolean))];
+  for (let start = 0; start < sent.length; start += KNOWN_AT_ONCE) {
+    const answer = await api("/api/v1/recordings/check", { recordings: sent.slice(start, start + KNOWN_AT_ONCE) });
+    for (const recording of answer.known) known.add(recording);
+  }
+  for (const row of rows) {
+    const recording = known.has(row.recording) ? row.recording : undefined;
+    const failed = row.code && !["missing_file", "upload_failed", "signed_out"].includes(row.code);
+    const entry = { ...row, key: key(row.key), recording, restored: Boolean(recording), named: row.code === "missing_file", share: 0 };
+    if (failed) chosen.add(entry, new CannotSend(row.code, row.message));
+    else {
+      if (!recording) Object.assign(entry, { code: "missing_file", message: "It was not sent before the page was left. Choose it again." });
+      chosen.add(entry);
+    }
+  }
+  const lost = chosen.entries.filter((entry) => entry.state === "lost").length;
+  chosen.note(`${count(rows.length)} files were chosen here before, and ${count(rows.length - lost)} of them need not be sent again.` + (lost ? ` Choose the same files or folder once more for the other ${count(lost)}.` : ""));
+}
+
+// How many recordings the job would have, as far as it is known.
+function total() {
+  if (source() === "job") return earlierJob().total;
+  if (source() === "s3") return inS3()?.recordings ?? 0;
+  return recordings().length;
+}
+
+function drawTotals({ ended, failed, lost }) {
+  if (source() !== "files") return drawButton(total());
+  const all = chosen.entries.length;
+  const there = recordings().length;
+  drawButton(there || all);
+  byId("lost-hint").hidden = !lost || wantsToStart;
+  byId("lost-hint").firstElementChild.textContent = lost === 1 ? "1 is not here, and will be in the job without a face." : `${count(lost)} are not here, and will be in the job without a face.`;
+  byId("submit-hint").textContent = !all ? `Choose at least one ${word()}.`
+    : wantsToStart && ended + lost < all ? "Starts as soon as everything is sent."
+    : ended + lost < all ? "They are being sent. You need not wait for it."
     : failed ? "What could not be sent is kept in the job, with the reason." : "";
-  if (wantsToStart && ended === total) start();
-}
-
-async function start() {
-  if (left) return;
-  left = true;
-  const items = chosen.entries.map((entry) => ({
-    key: entry.key,
-    name: entry.path.slice(-1000),
-    ...(entry.state === "sent" ? { recording: entry.recording } : { error_code: entry.code.slice(0, 40), error_message: entry.message.slice(0, 1000) }),
-  }));
-  try {
-    const answer = await fetch("/api/v1/jobs", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf, "Idempotency-Key": once },
-      body: JSON.stringify({ kind: "infer", name: byId("name").value, model: byId("model").value, items }),
-    });
-    const job = await answer.json();
-    if (!answer.ok) throw new Error(job.detail);
-    location.assign(job.links.html);
-  } catch (error) {
-    left = wantsToStart = false;
-    chosen.note(`The job could not be made: ${error.message || "the service did not answer."}`, true);
+  if (wantsToStart && ended + lost === all) {
+    if (there) start({ items: recordings().map(itemOf) });
+    else { wantsToStart = false; chosen.draw(); }
   }
 }
 
-takeFiles(take);
+function drawButton(wantedTotal) {
+  const button = byId("submit");
+  button.disabled = !wantedTotal || wantsToStart;
+  button.textContent = wantsToStart ? "One moment…" : wantedTotal > 1 ? `Draw ${count(wantedTotal)} faces` : wantedTotal ? "Draw the face" : "Draw faces";
+  if (source() !== "files") byId("submit-hint").textContent = wantedTotal ? "" : source() === "s3" ? "Look first what is there." : "There is nothing of that kind in this job.";
+  estimateFor({ model: byId("model").value, items: wantedTotal, priority: byId("priority").value });
+}
+
+function itemOf(entry) {
+  const { key: own, path, state, recording, code, message } = entry;
+  const end = state === "sent" ? { recording } : { error_code: (code ?? "missing_file").slice(0, 40), error_message: (message ?? "It was not sent.").slice(0, 1000) };
+  return { key: own, name: path.slice(-1000), ...end };
+}
+
+async function start(made) {
+  if (left) return;
+  left = true;
+  try {
+    const body = { kind: "infer", model: byId("model").value, ...aboutJob(), ...made };
+    const job = await api("/api/v1/jobs", body, { "Idempotency-Key": once });
+    draft?.clear();
+    sessionStorage.removeItem("new-job");
+    if (job.webhook_secret) showSecret(job);
+    else location.assign(job.links.html);
+  } catch (error) {
+    left = wantsToStart = false;
+    tell(`The job could not be made: ${error.message || "the service did not answer."}`);
+    chosen.draw();
+  }
+}
+
+function showSecret(job) {
+  byId("secret-text").textContent = job.webhook_secret;
+  byId("secret-on").href = job.links.html;
+  byId("secret").addEventListener("cancel", (event) => event.preventDefault());
+  byId("secret-copy").addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(job.webhook_secret);
+      byId("secret-copy").textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(byId("secret-text"));
+    }
+  });
+  byId("secret").showModal();
+}
+
+async function api(path, body, headers = {}) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf, ...headers },
+    body: JSON.stringify(body),
+  });
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(told.detail);
+  return told;
+}
+
+function tell(problem) {
+  byId("problem").textContent = problem;
+  byId("problem").hidden = !problem;
+}
+
+function drawSource() {
+  for (const name of ["files", "job", "s3"]) if (byId(`from-${name}`)) byId(`from-${name}`).hidden = source() !== name;
+  if (source() !== "files") byId("lost-hint").hidden = true;
+  chosen.draw();
+}
+
+restoreFields(() => chosen.draw());
 byId("model").addEventListener("change", () => chosen.draw());
+byId("priority").addEventListener("change", () => chosen.draw());
+for (const radio of form.elements.source) radio.addEventListener("change", drawSource);
+document.addEventListener("source:changed", () => chosen.draw());
+byId("drop-lost").addEventListener("click", () => chosen.removeLost());
 byId("clear").addEventListener("click", () => {
   key = keys();
   wantsToStart = false;
   chosen.clear();
 });
-form.addEventListener("submit", (event) => {
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  tell("");
+  const wrong = [...form.elements].find((field) => field.willValidate && !field.checkValidity());
+  if (wrong) {
+    wrong.closest("details")?.setAttribute("open", "");
+    wrong.reportValidity();
+    return;
+  }
+  try {
+    readLabels();
+  } catch (error) {
+    byId("more").setAttribute("open", "");
+    tell(error.message);
+    return;
+  }
   wantsToStart = true;
   chosen.draw();
+  if (source() === "job") start({ source: earlierJob().source });
+  if (source() === "s3") {
+    try {
+      await start({ items: await takeFromS3(key, maxItems) });
+    } catch (error) {
+      wantsToStart = false;
+      tell(error.message);
+      chosen.draw();
+    }
+  }
 });
 addEventListener("beforeunload", (event) => {
-  if (chosen.entries.length && !left) event.preventDefault();
+  const underWay = chosen.entries.some((entry) => entry.state === "waiting" || entry.state === "sending");
+  if (!left && (underWay || (!draft && chosen.entries.length))) event.preventDefault();
 });
+drawSource();
+restore().catch(() => chosen.note("What was chosen here before could not be brought back.", true)).finally(begin);

@@ -1,0 +1,87 @@
+// Recordings that need not be sent from here: those of an earlier job, and those that lie in S3.
+import { csrf } from "./base.js";
+import { byId, count, sizeOf } from "./chosen_files.js";
+
+let found = null; // what lies at the address in S3 that was looked at
+
+const changed = () => document.dispatchEvent(new Event("source:changed"));
+
+export function earlierJob() {
+  const option = byId("earlier")?.selectedOptions[0];
+  const which = document.querySelector('input[name="which"]:checked')?.value ?? "all";
+  const totals = option ? { all: option.dataset.total, failed: option.dataset.failed, faces: option.dataset.faces } : {};
+  return { total: Number(totals[which] ?? 0), source: { job: option?.value, which } };
+}
+
+export const inS3 = () => found;
+
+// Takes everything in at that address, some at a time; answers the items of the job.
+export async function takeFromS3(key, most) {
+  const bar = byId("s3-progress");
+  const items = [];
+  let after = null;
+  bar.hidden = false;
+  try {
+    do {
+      const some = await ask("/api/v1/sources/s3", { url: byId("s3-url").value.trim(), after });
+      items.push(...some.items.map((item) => ({ ...item, key: key(item.key) })));
+      after = some.next;
+      if (items.length > most) throw new Error(`A job takes at most ${count(most)} recordings; there are more at this address.`);
+      bar.value = found?.recordings ? Math.min(1, items.length / found.recordings) : 0;
+      byId("s3-found").textContent = `${count(items.length)} taken in`;
+    } while (after);
+  } finally {
+    bar.hidden = true;
+  }
+  return items;
+}
+
+async function look() {
+  found = null;
+  byId("s3-found").className = "";
+  byId("s3-found").textContent = "Looking…";
+  try {
+    found = await ask("/api/v1/sources/s3/check", { url: byId("s3-url").value.trim() });
+    const { recordings, left_out: aside, size_bytes: bytes, more } = found;
+    byId("s3-found").textContent = `${more ? "At least " : ""}${count(recordings)} recording${recordings === 1 ? "" : "s"}, ${sizeOf(bytes)}.` +
+      (aside ? ` ${count(aside)} other files are left out.` : "");
+  } catch (error) {
+    byId("s3-found").className = "bad";
+    byId("s3-found").textContent = error.message || "The service did not answer.";
+  }
+  changed();
+}
+
+async function ask(path, body) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+    body: JSON.stringify(body),
+  });
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(told.detail || "The service did not answer.");
+  return told;
+}
+
+function drawCounts() {
+  const option = byId("earlier").selectedOptions[0];
+  for (const place of document.querySelectorAll("[data-which]")) place.textContent = `(${count(Number(option.dataset[place.dataset.which]))})`;
+  changed();
+}
+
+if (byId("earlier")) {
+  const near = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  for (const option of byId("earlier").options) option.textContent = option.textContent.replace(/\d{4}-\d\d-\d\d\)$/, `${near.format(new Date(option.dataset.at))})`);
+  byId("earlier").addEventListener("change", drawCounts);
+  for (const radio of document.querySelectorAll('input[name="which"]')) radio.addEventListener("change", changed);
+  drawCounts();
+}
+if (byId("s3-look")) {
+  byId("s3-look").addEventListener("click", look);
+  byId("s3-url").addEventListener("input", () => { found = null; byId("s3-found").textContent = ""; changed(); });
+  byId("s3-url").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    look();
+  });
+}
