@@ -29,7 +29,7 @@ SOURCE_TYPE = "trainedAlgorithmicMedia"
 SOURCE_TYPE_URI = f"http://cv.iptc.org/newscodes/digitalsourcetype/{SOURCE_TYPE}"
 XMP_KEY = "XML:com.adobe.xmp"
 
-THUMBNAIL_SIDE = 112
+THUMBNAIL_SIDE = 192  # a tile of a gallery is about as wide
 THUMBNAIL_TYPE = "image/webp"
 _EXIF_DESCRIPTION, _EXIF_SOFTWARE = 0x010E, 0x0131
 
@@ -84,7 +84,7 @@ def face_png(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
 
 
 def face_thumbnail(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
-    """A small copy of a face as WebP, 112 pixels along its longer side and a few kilobytes, with the same XMP packet.
+    """A small copy of a face as WebP, 192 pixels along its longer side and a few kilobytes, with the same XMP packet.
 
     Args:
         rgb: uint8 `[H, W, 3]`.
