@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest
-from core.jobs import create_job
+from core.jobs import create_job, job_of_key
 from core.queries import get_job
 from core.registry import input_of, resolve_model
 from core.sources import share_recordings
@@ -20,6 +21,23 @@ from core.tables import Drawing, Item, Job, ModelVersion, User
 # Those that the model has not drawn yet, those that failed in the job, or every recording of it.
 Which = Literal["missing", "failed", "all"]
 RERUN_KINDS: tuple[Which, ...] = get_args(Which)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which recordings of a job are run again.
+
+    Attributes:
+        items: only these of them, by id.
+        error_code: only what failed of this in the job.
+    """
+
+    which: Which = "missing"
+    items: Collection[int] | None = None
+    error_code: str | None = None
+
+
+_MISSING = Wanted()
 
 
 @dataclass(frozen=True)
@@ -38,7 +56,7 @@ class RerunPlan:
 
 
 def plan_rerun(
-    session: Session, viewer: User, job_id: str, *, model: str, which: Which = "missing"
+    session: Session, viewer: User, job_id: str, *, model: str, wanted: Wanted = _MISSING
 ) -> RerunPlan:
     """Says how many recordings would be run, and changes nothing.
 
@@ -48,11 +66,12 @@ def plan_rerun(
     """
     job, version = _both(session, viewer, job_id, model)
     count = select(func.count()).select_from(Item)
-    items = session.scalar(count.where(_chosen(job, version, which))) or 0
+    chosen = _chosen(job, version, wanted)
+    items = session.scalar(count.where(chosen)) or 0
     known = 0
-    if items and which != "missing":
-        known = session.scalar(count.where(_chosen(job, version, which), _is_drawn(job, version))) or 0
-    return RerunPlan(version.label, which, items, known)
+    if items and wanted.which != "missing":
+        known = session.scalar(count.where(chosen, _is_drawn(job, version))) or 0
+    return RerunPlan(version.label, wanted.which, items, known)
 
 
 def rerun_job(
@@ -61,32 +80,30 @@ def rerun_job(
     job_id: str,
     *,
     model: str,
-    which: Which = "missing",
+    wanted: Wanted = _MISSING,
     name: str = "",
     max_items: int = 100_000,
     idempotency_key: str | None = None,
 ) -> Job:
     """A new job of the viewer over recordings of an earlier one, which it names in `rerun_of`.
 
+    The same viewer and idempotency key bring back the job that was made first.
+
     Raises:
         NotFound: there is no such job for this user.
         InvalidRequest: as `plan_rerun`, or there is nothing to run.
     """
     job, version = _both(session, viewer, job_id, model)
+    if (earlier := job_of_key(session, viewer.id, idempotency_key)) is not None:
+        return earlier  # asked once more; by now the model may have drawn everything
     rows = session.execute(
         select(Item.key, Item.name, Item.recording_sha256)
-        .where(_chosen(job, version, which))
+        .where(_chosen(job, version, wanted))
         .order_by(Item.position)
     )
     items = [NewItem(key=key, name=shown, recording=sha256) for key, shown, sha256 in rows]
     if not items:
-        raise InvalidRequest(
-            {
-                "missing": f"{version.label} has drawn every recording of this job already.",
-                "failed": "Nothing failed in this job that could be run again.",
-                "all": "This job has no recordings.",
-            }[which]
-        )
+        raise InvalidRequest(_nothing(version, wanted))
     share_recordings(session, viewer, items)
     return create_job(
         session,
@@ -113,12 +130,28 @@ def _both(session: Session, viewer: User, job_id: str, model: str) -> tuple[Job,
     return job, version
 
 
-def _chosen(job: Job, version: ModelVersion, which: Which) -> ColumnElement[bool]:
+def _nothing(version: ModelVersion, wanted: Wanted) -> str:
+    if wanted.items is not None:
+        return "None of the chosen recordings is to be run again."
+    if wanted.error_code is not None:
+        return f"Nothing failed of {wanted.error_code} in this job that could be run again."
+    return {
+        "missing": f"{version.label} has drawn every recording of this job already.",
+        "failed": "Nothing failed in this job that could be run again.",
+        "all": "This job has no recordings.",
+    }[wanted.which]
+
+
+def _chosen(job: Job, version: ModelVersion, wanted: Wanted) -> ColumnElement[bool]:
     own: ColumnElement[bool] = true()
-    if which == "missing":
+    if wanted.which == "missing":
         own = ~_is_drawn(job, version)
-    elif which == "failed":
+    elif wanted.which == "failed":
         own = Item.state == ItemState.FAILED
+    if wanted.items is not None:
+        own = and_(own, Item.id.in_(wanted.items))
+    if wanted.error_code is not None:
+        own = and_(own, Item.state == ItemState.FAILED, Item.error_code == wanted.error_code)
     return and_(Item.job_id == job.id, Item.recording_sha256.is_not(None), own)
 
 

@@ -79,6 +79,15 @@ def rerun(
         Rerun,
         typer.Option(help="What the model has not drawn yet, what failed here, or every recording."),
     ] = Rerun.MISSING,
+    code: Annotated[
+        str | None, typer.Option(help="Only what failed here of this, such as no_speech.", metavar="CODE")
+    ] = None,
+    item: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0, help="Only this one, by the id that `items` shows; may be repeated.", metavar="ID"
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="What the new job is called.", show_default=False)] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many it would be.")] = False,
     wait: Wait = False,
@@ -93,7 +102,13 @@ def rerun(
 
         client = connect(url, token, data)
         planned = client.rerun(
-            found(client, job_id), model=model, which=which.value, name=name, dry_run=dry_run
+            found(client, job_id),
+            model=model,
+            which=which.value,
+            items=item or None,
+            error_code=code,
+            name=name,
+            dry_run=dry_run,
         )
         if wait and planned["job"] is not None:
             show_or_watch(client, client.job(planned["job"]), wait=True, as_json=as_json)

@@ -121,6 +121,8 @@ class Jobs(Asking):
         *,
         model: str = "production",
         which: str = "missing",
+        items: Sequence[int] | None = None,
+        error_code: str | None = None,
         name: str = "",
         dry_run: bool = False,
     ) -> answers.RerunView:
@@ -128,8 +130,12 @@ class Jobs(Asking):
 
         Args:
             which: `missing` (what the model has not drawn), `failed` or `all`.
+            items: only these of them, by id.
+            error_code: only what failed of this in the job.
         """
-        body = {"model": model, "which": which, "name": name, "dry_run": dry_run}
+        body: dict[str, Any] = {"model": model, "which": which, "name": name, "dry_run": dry_run}
+        body |= {} if items is None else {"items": list(items)}
+        body |= {} if error_code is None else {"error_code": error_code}
         return self._read(answers.RerunView, "POST", place("jobs", job_id, "rerun"), json=body, once=True)
 
     def estimate(

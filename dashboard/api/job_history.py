@@ -8,7 +8,7 @@ from flask import Response
 
 from core.jobs import set_priority
 from core.queries import get_job
-from core.reruns import plan_rerun, rerun_job
+from core.reruns import Wanted, plan_rerun, rerun_job
 from core.throughput import throughput, timeline
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.job_schemas import (
@@ -19,7 +19,7 @@ from dashboard.api.job_schemas import (
     ThroughputView,
     TimelineView,
 )
-from dashboard.api.schemas import JobPath, JobView, Problem
+from dashboard.api.schemas import JobPath, JobView, NewJobHeaders, Problem
 from dashboard.api.views import job_view
 from dashboard.identity import viewer
 from dashboard.permissions import require_change, require_priority, require_submitter
@@ -55,24 +55,26 @@ def priority(path: JobPath, body: NewPriority) -> Response:
 
 
 @api.post("/jobs/<job_id>/rerun", responses={200: RerunView, 201: RerunView})
-def again(path: JobPath, body: RerunRequest) -> Response:
+def again(path: JobPath, header: NewJobHeaders, body: RerunRequest) -> Response:
     """Make a new job over recordings of this one, with the model of your choice; or say what it would come to."""
     user = viewer()
     require_submitter(user)
     here = services()
+    wanted = Wanted(body.which, body.items, body.error_code)
     if body.dry_run:
         with here.database.read() as session:
-            plan = plan_rerun(session, user, path.job_id, model=body.model, which=body.which)
+            plan = plan_rerun(session, user, path.job_id, model=body.model, wanted=wanted)
         return answer(RerunView(**asdict(plan), job=None))
     with here.database.write() as session:
-        plan = plan_rerun(session, user, path.job_id, model=body.model, which=body.which)
+        plan = plan_rerun(session, user, path.job_id, model=body.model, wanted=wanted)
         made = rerun_job(
             session,
             user,
             path.job_id,
             model=body.model,
-            which=body.which,
+            wanted=wanted,
             name=body.name.strip(),
+            idempotency_key=header.idempotency_key,
             max_items=here.settings.max_items_per_job,
         )
         return answer(RerunView(**asdict(plan), job=made.id), 201)

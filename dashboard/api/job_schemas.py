@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dashboard.api.schemas import ItemId
+
 
 class JobMoveView(BaseModel):
     id: int
@@ -40,6 +42,8 @@ class RerunRequest(BaseModel):
     which: Literal["missing", "failed", "all"] = Field(
         "missing", description="What the model has not drawn yet, what failed in the job, or every recording."
     )
+    items: list[ItemId] | None = Field(None, max_length=10_000, description="Only these of them, by id.")
+    error_code: str | None = Field(None, max_length=40, description="Only what failed of this in the job.")
     name: str = Field("", max_length=200)
     dry_run: bool = Field(False, description="Only say how many recordings it would be.")
 

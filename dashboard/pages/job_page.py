@@ -27,7 +27,7 @@ from core.queries import (
     model_label,
 )
 from core.registry import input_of
-from core.reruns import RERUN_KINDS, Which, plan_rerun, rerun_job
+from core.reruns import RERUN_KINDS, Wanted, plan_rerun, rerun_job
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, JobState
 from core.tables import Job, User
@@ -50,6 +50,7 @@ from dashboard.services import services
 bp = Blueprint("job_page", __name__)
 
 _MOST_TILES_BY_ID = 200
+_MOST_CHOSEN = 10_000
 
 
 @bp.get("/jobs/<job_id>")
@@ -124,15 +125,15 @@ def rerun(job_id: str) -> ResponseReturnValue:
     require_submitter(user)
     here = services()
     model = request.form.get("model", "")[:160]
-    which: Which = next((one for one in RERUN_KINDS if one == request.form.get("of")), "missing")
+    wanted = _rerun_wanted()
     try:
         if "dry" in request.form:
             with here.database.read() as session:
-                plan = plan_rerun(session, user, job_id, model=model, which=which)
+                plan = plan_rerun(session, user, job_id, model=model, wanted=wanted)
             return render_template("jobs/_rerun_plan.html", plan=plan, refused=None)
         with here.database.write() as session:
             most = here.settings.max_items_per_job
-            made = rerun_job(session, user, job_id, model=model, which=which, max_items=most).id
+            made = rerun_job(session, user, job_id, model=model, wanted=wanted, max_items=most).id
     except InvalidRequest as error:
         if "HX-Request" in request.headers:
             return render_template("jobs/_rerun_plan.html", plan=None, refused=error.message)
@@ -213,6 +214,16 @@ def _which() -> Literal["failed", "cancelled", "unfinished"]:
         case "unfinished":
             return "unfinished"
     raise InvalidRequest("Nothing of that kind can be retried.")
+
+
+def _rerun_wanted() -> Wanted:
+    """`missing`, `failed` or `all`; what failed of one reason, as `code:` and the code; or what was chosen."""
+    if chosen := request.form.get("chosen", ""):
+        return Wanted("all", items=gallery.chosen_ids(chosen, _MOST_CHOSEN))
+    of = request.form.get("of", "")
+    if of.startswith("code:"):
+        return Wanted("failed", error_code=of.removeprefix("code:")[:40])
+    return Wanted(next((one for one in RERUN_KINDS if one == of), "missing"))
 
 
 def _error_code() -> str | None:

@@ -93,6 +93,38 @@ def test_a_dry_run_says_what_running_again_then_does(place: Place) -> None:
     assert ada.post(path, json={"model": "nix"}).status_code == 400
 
 
+def test_what_failed_of_one_reason_or_was_chosen_is_run_again_by_itself(place: Place) -> None:
+    _second_model(place)
+    ada = place.script()
+    job_id = ada.job(4)
+    refuse = {"voice 1.flac": ("no_speech", "Silence."), "voice 2.flac": ("too_short", "Short.")}
+    place.worker(refuse=lambda item: refuse.get(item.name)).run()
+    path = f"/api/v1/jobs/{job_id}/rerun"
+    plan = {"model": "default@2", "which": "all", "dry_run": True}
+    assert ada.post(path, json=plan).json["items"] == 4
+    assert ada.post(path, json={**plan, "error_code": "no_speech"}).json["items"] == 1
+    ids = [item["id"] for item in ada.get(f"/api/v1/jobs/{job_id}/items").json["data"]]
+    assert ada.post(path, json={**plan, "items": [ids[0], ids[3], 10**12]}).json["items"] == 2
+    assert ada.post(path, json={**plan, "items": ids[:2], "which": "failed"}).json["items"] == 1
+    assert ada.post(path, json={"model": "default@2", "error_code": "corrupt_audio"}).status_code == 400
+    # Sent twice with one key it is one job, also once the model has drawn everything.
+    once = {"headers": {"Idempotency-Key": "again"}, "json": {"model": "default@2", "items": [ids[0]]}}
+    made = ada.post(path, **once).json["job"]
+    place.worker().run()
+    assert ada.post(path, **once).json["job"] == made
+    assert ada.get(f"/api/v1/jobs/{made}").json["request_counts"]["total"] == 1
+    # And on the page.
+    browser = place.browser("ada")
+    page = browser.get(f"/jobs/{job_id}").text
+    assert f'href="/jobs/{job_id}?show=failed&amp;error_code=too_short"' in page
+    assert '<option value="code:too_short">Failed of too_short (1)</option>' in page
+    dry = browser.post(f"/jobs/{job_id}/rerun", model="default@2", of="code:too_short", dry="yes")
+    assert "<b>1</b> recording with default@2" in dry.text
+    chosen = browser.post(f"/jobs/{job_id}/rerun", model="default@2", chosen=f"{ids[2]}-{ids[3]}")
+    assert "again with default@2" in browser.get(chosen.location).text
+    assert browser.post(f"/jobs/{job_id}/rerun", model="default@2", chosen="x").status_code == 400
+
+
 def test_the_page_shows_how_a_job_went_and_runs_it_again(sqlite_place: Place) -> None:
     ada = sqlite_place.script()
     items = [
