@@ -32,6 +32,10 @@ class Settings(BaseModel):
     s3_region: str = Field("us-east-1", description="Region named in S3 signatures.")
     s3_access_key: SecretStr | None = Field(None, description="S3 access key; empty uses boto3's own search.")
     s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
+    s3_sources: str = Field(
+        "",
+        description="What jobs may read of the same store's other buckets: `s3://bucket/folder`, separated by commas.",
+    )
     secret_key: SecretStr = Field(
         SecretStr(""), description="Signs the dashboard's sessions; at least 32 characters."
     )
@@ -44,6 +48,9 @@ class Settings(BaseModel):
     )
     cache_folder: Path = Field(
         Path("~/.cache/voicesketch"), description="Where a worker keeps the model files that it fetched."
+    )
+    max_dataset_cache_bytes: int = Field(
+        100 * 2**30, gt=0, description="How much of its disk a worker keeps datasets on, in bytes."
     )
     device: str = Field("auto", description="Where networks run: auto, cpu, cuda or cuda:N.")
     queue: str = Field("gpu", description="The queue a worker listens on.")
@@ -71,6 +78,22 @@ class Settings(BaseModel):
     )
     trusted_proxies: int = Field(
         0, ge=0, description="How many reverse proxies stand before the dashboard and tell who asks."
+    )
+    oidc_issuer: str | None = Field(
+        None, description="Address of an OpenID Connect service to sign in by; empty for none."
+    )
+    oidc_client_id: str = Field("", description="What that service calls the dashboard.")
+    oidc_client_secret_file: Path | None = Field(
+        None, description="File with the secret that the service gave; empty for a public client."
+    )
+    oidc_title: str = Field("single sign-on", description="What people call the service.")
+    oidc_role_claim: str = Field("groups", description="What the service says about people's groups in.")
+    oidc_roles: str = Field(
+        "",
+        description="Roles by group, such as `staff=submitter,vision-team=operator`; empty: admins decide.",
+    )
+    oidc_new_role: str = Field(
+        "viewer", description="Role of those of no such group; `nobody` does not let them in."
     )
     ring_again_seconds: float = Field(
         30.0, gt=0, description="After this long unclaimed, a queued job is rung again."

@@ -8,7 +8,6 @@ dataset. `dataset.json` is written last, so a folder that has one is complete.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -23,12 +22,12 @@ from core.layouts import LayoutOptions, plan_folder
 from core.progress import Silent, make_progress
 from core.recipes import Recipe
 from worker.ml.errors import ModelError
+from worker.ml.full_disk import is_full
 
 if TYPE_CHECKING:
     from worker.dataset_assembly import AssembledDataset
 
 ALL_KEPT, SOME_REJECTED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,7 +149,7 @@ def _exit_code(summary: dict[str, Any]) -> int:
 
 
 def _cannot_write(failure: OSError, out: Path) -> str:
-    if failure.errno in _FULL:
+    if is_full(failure):
         return f"The disk is full: {out} cannot be written on. Make room and run the same command again; it goes on."
     return f"{out} cannot be written: {failure.strerror or failure}."
 

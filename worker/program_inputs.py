@@ -1,6 +1,7 @@
 """What a program reads, as local folders: the dataset version, models, and checkpoints of an earlier attempt.
 
 Content is fetched once per machine and kept under its SHA-256, so versions of a dataset that share shards share files.
+How long it is kept is decided in `worker/dataset_cache.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from core.registry import fetch_model, resolve_model
 from core.states import JOB_FINAL
 from core.store import Store
 from core.tables import DatasetVersion, Job, ModelVersion
+from worker.dataset_cache import DatasetCache
+from worker.ml.full_disk import is_full
 from worker.supervisor import Why
 
 log = structlog.get_logger()
@@ -68,39 +71,47 @@ class ProgramInputs:
         self._database = database
         self._store = store
         self._cache = settings.cache_folder.expanduser()
+        self._datasets = DatasetCache(self._cache / "datasets", settings.max_dataset_cache_bytes)
+
+    def release(self) -> None:
+        """Says that the datasets handed out are no longer read: they stay until somebody needs their room."""
+        self._datasets.release()
 
     def dataset(self, label: str, why_stop: WhyStop) -> tuple[DatasetVersion, Path]:
-        """A dataset version and the folder that holds it.
+        """A dataset version and the folder that holds it, which stays until `release`.
+
+        What was used longest ago makes room for it.
 
         Raises:
             DatasetMissing, StorageUnavailable, Stopped, OSError.
         """
         with self._database.read() as session:
             version = dataset_version(session, label)
-        folder = self._cache / "datasets" / version.sha256
-        contents = self._cache / "datasets" / "files"
-        for made in (folder, contents):
-            made.mkdir(parents=True, exist_ok=True)
+        folder = self._datasets.hold(version.sha256)
         files = [
             LeftFile(one["name"], "", one["key"], "", one["size_bytes"], one["sha256"])
             for one in version.files
         ]
-        first = [file for file in files if file.name != _LAST]
-
-        def place(file: LeftFile) -> None:
-            self._place(file, folder / file.name, contents / file.sha256, why_stop)
-
-        try:
-            with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as threads:
-                for done in [threads.submit(place, file) for file in first]:
-                    done.result()
-            for file in files[len(first) :] + [file for file in files if file.name == _LAST]:
-                place(file)
-        except NotFound as error:
-            raise DatasetMissing(
-                f"{version.label} is no longer whole in the object store. Prepare it again, then retry."
-            ) from error
-        return version, folder
+        self._datasets.make_room(
+            sum(
+                file.size_bytes
+                for file in files
+                if not _has_size(folder / file.name, file.size_bytes)
+                and not _has_size(self._datasets.contents / file.sha256, file.size_bytes)
+            )
+        )
+        while True:
+            try:
+                self._place_all(files, folder, why_stop)
+                return version, folder
+            except NotFound as error:
+                raise DatasetMissing(
+                    f"{version.label} is no longer whole in the object store. Prepare it again, then retry."
+                ) from error
+            except OSError as error:
+                # Others write to this disk as well, so it may be full long before the limit.
+                if not is_full(error) or not self._datasets.remove_oldest():
+                    raise
 
     def models(
         self, labels: Mapping[str, str], why_stop: WhyStop
@@ -186,19 +197,29 @@ class ProgramInputs:
                 return
             shutil.rmtree(runs / job_id, ignore_errors=True)
 
+    def _place_all(self, files: list[LeftFile], folder: Path, why_stop: WhyStop) -> None:
+        def place(file: LeftFile) -> None:
+            self._place(file, folder / file.name, self._datasets.contents / file.sha256, why_stop)
+
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as threads:
+            for done in [threads.submit(place, file) for file in files if file.name != _LAST]:
+                done.result()
+        for file in files:
+            if file.name == _LAST:
+                place(file)
+
     def _place(self, file: LeftFile, path: Path, content: Path, why_stop: WhyStop) -> None:
-        if path.is_file() and path.stat().st_size == file.size_bytes:
-            return
-        if not (content.is_file() and content.stat().st_size == file.size_bytes):
-            self._fetch(file, content, why_stop)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        try:
-            os.link(content, path)
-        except FileExistsError:
-            pass  # another process was first
-        except OSError:
-            shutil.copyfile(content, path)  # a file system without links
+        while not _has_size(path, file.size_bytes):
+            if not _has_size(content, file.size_bytes):
+                self._fetch(file, content, why_stop)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            try:
+                os.link(content, path)
+            except (FileExistsError, FileNotFoundError):
+                continue  # another process was first, or made room before this name held on to it
+            except OSError:
+                shutil.copyfile(content, path)  # a file system without links
 
     def _fetch(self, file: LeftFile, path: Path, why_stop: WhyStop) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +240,13 @@ class ProgramInputs:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    try:
+        return path.stat().st_size == size_bytes
+    except FileNotFoundError:
+        return False
 
 
 def dataset_version(session: Session, label: str) -> DatasetVersion:

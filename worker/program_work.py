@@ -7,7 +7,6 @@ elsewhere, checkpoints come back from the store first.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -34,6 +33,7 @@ from core.tables import DatasetVersion, Job, ModelVersion
 from core.training import MODEL
 from core.training_requests import model_references
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+from worker.ml.full_disk import is_full
 from worker.ml.training.events import Ended, Event, File, Progress
 from worker.program_inputs import ProgramInputs, Stopped, WhyStop
 from worker.program_telling import Telling
@@ -50,7 +50,6 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 _SENDING_SECONDS = 900.0
 # The whole of a cancellation takes at most 35 s.
 _STOPPING_SECONDS = 33.0
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SPEC: TypeAdapter[TrainSpec | EvaluateSpec | AnalyseSpec] = TypeAdapter(
     TrainSpec | EvaluateSpec | AnalyseSpec
 )
@@ -128,7 +127,7 @@ class ProgramWork:
                 self._fail(chunk, error.code, error.message, began)
                 return True
             except OSError as error:
-                if error.errno not in _FULL:
+                if not is_full(error):
                     raise
                 self._fail(
                     chunk,
@@ -149,6 +148,7 @@ class ProgramWork:
             self._fail(chunk, "internal_error", f"This is a fault of ours: {error!r}", began)
             return True
         finally:
+            self.inputs.release()
             self.doing = ""
 
     def run(

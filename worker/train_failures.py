@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from worker.ml.errors import DatasetError, MediaError, ModelError, RecipeError
+from worker.ml.full_disk import is_full
 from worker.ml.training.events import Failed
-from worker.ml.training.failures import TrainingFailed, is_disk_full, is_lost_peer, is_out_of_memory
+from worker.ml.training.failures import TrainingFailed, is_lost_peer, is_out_of_memory
 from worker.train_request import TrainRequest
 
 LOST_PROCESS = (
@@ -21,7 +22,7 @@ def explain(failure: BaseException, request: TrainRequest) -> Failed:
     if isinstance(failure, MediaError):
         message = f"The dataset holds something that cannot be read: {failure.message}"
         return Failed("dataset_mismatch", message)
-    if is_disk_full(failure):
+    if is_full(failure):
         return Failed("disk_full", "There is no room left on the disk. Make room and go on.")
     if is_out_of_memory(failure):
         message = (

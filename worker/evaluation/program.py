@@ -12,8 +12,9 @@ from types import FrameType
 from typing import Any
 
 from worker.ml.errors import MediaError
+from worker.ml.full_disk import is_full
 from worker.ml.training.events import STOPPED, Ended, Failed, File, Progress, write_event
-from worker.ml.training.failures import is_disk_full, is_out_of_memory
+from worker.ml.training.failures import is_out_of_memory
 
 log = logging.getLogger(__name__)
 _SECONDS_BETWEEN = 0.5  # from one progress event to the next
@@ -83,7 +84,7 @@ def run_program(work: Callable[[Path], Mapping[str, Any]], arguments: list[str] 
         code = failure.code if failure.code in _KNOWN else "invalid_recipe"
         return _fail(code, failure.message)
     except Exception as failure:
-        if is_disk_full(failure):
+        if is_full(failure):
             return _fail("disk_full", "The disk is full. Make room and run it again.")
         if is_out_of_memory(failure):
             return _fail("out_of_memory", "There is too little memory. Measure fewer people, or free some.")

@@ -7,6 +7,8 @@ that are no numbers is refused before anything is drawn with it.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from worker.ml.errors import ModelError
 from worker.ml.model_folders import CONFIG_FILE, WEIGHTS_FILE
 
 _HASH_AT_ONCE = 1 << 22
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")
 
 
 def file_sha256(path: Path) -> str:
@@ -64,14 +67,25 @@ def read_tensors(folder: Path, expected_sha256: str) -> dict[str, torch.Tensor]:
 
 
 def write_tensors(folder: Path, tensors: Mapping[str, torch.Tensor]) -> str:
-    """Writes the weights file whole or not at all; answers its SHA-256."""
+    """Writes the weights file whole or not at all; answers its SHA-256.
+
+    Raises:
+        OSError: such as no room on the disk; nothing is left then.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{WEIGHTS_FILE}.part"
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}, unfinished
-    )
-    sha256 = file_sha256(unfinished)
-    unfinished.replace(folder / WEIGHTS_FILE)
+    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    try:
+        save_file(contents, unfinished)
+        sha256 = file_sha256(unfinished)
+        unfinished.replace(folder / WEIGHTS_FILE)
+    except BaseException as failure:
+        unfinished.unlink(missing_ok=True)
+        # Safetensors has an exception of its own for whatever the system refuses, with the number in its sentence.
+        number = _OF_SYSTEM.search(str(failure)) if isinstance(failure, SafetensorError) else None
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(unfinished)) from failure
     return sha256
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from worker.ml.devices import choose_device
+from worker.ml.full_disk import is_full
 from worker.ml.training import collectives, seeds
 from worker.ml.training.checkpoints import Checkpoint, Checkpoints
 from worker.ml.training.events import Ended, Event, File, Progress, Tell
-from worker.ml.training.failures import Stopped, TrainingFailed, is_disk_full, is_out_of_memory
+from worker.ml.training.failures import Stopped, TrainingFailed, is_out_of_memory
 from worker.ml.training.loader import Readers, to_device
 from worker.ml.training.optimisers import learning_rate
 from worker.ml.training.pictures import grid_png
@@ -65,7 +66,7 @@ def train(
             finally:
                 training.close()
     except (OSError, RuntimeError, MemoryError) as failure:
-        if is_disk_full(failure):
+        if is_full(failure):
             raise TrainingFailed(
                 "disk_full",
                 f"There is no room left on the disk of {run.folder}. Make room and go on; the last checkpoint is kept.",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-
 import torch
 
 from worker.ml.errors import MediaError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LOST_PEER = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL")
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -37,11 +34,6 @@ def is_out_of_memory(failure: BaseException) -> bool:
     if isinstance(failure, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(failure, RuntimeError) and any(sign in str(failure) for sign in _OUT_OF_MEMORY)
-
-
-def is_disk_full(failure: BaseException) -> bool:
-    """Whether a file could not be written for want of room or because of a quota."""
-    return isinstance(failure, OSError) and failure.errno in _FULL
 
 
 def is_lost_peer(failure: BaseException) -> bool:
