@@ -133,8 +133,8 @@ def read(task: Task, phase: Phase, readers: Readers, device: torch.device) -> It
     """Batches of one epoch after the other, as the engine reads them."""
     for epoch in itertools.count():
         source, _ = task.sources(phase.name, epoch)
-        order = seeds.order_of_epoch(0, 0, epoch, len(source))
-        batches = [order[first : first + phase.batch] for first in range(0, len(order), phase.batch)]
+        order = seeds.Order(0, 0, epoch, len(source))
+        batches = [order.stretch(first, phase.batch) for first in range(0, len(source), phase.batch)]
         whole = [batch for batch in batches if len(batch) == phase.batch]
         loader = Loader(
             readers,

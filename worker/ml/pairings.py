@@ -19,11 +19,12 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from worker.ml.permutations import mixed, shuffled
+
 Compat = Literal["original"] | None
 FaceChoice = Literal["first", "mean", "random"]
 Rule = Literal["all_to_all", "one_to_one", "all_to_one"]
 Counts = npt.NDArray[np.int64]
-_WORD = (1 << 64) - 1
 
 
 class Pair(NamedTuple):
@@ -166,8 +167,8 @@ class OneToOne(Pairing):
         if self.seed is None:
             return within, within
         return (
-            _shuffled(within, voices, (self.seed, identity, 0)),
-            _shuffled(within, faces, (self.seed, identity, 1)),
+            shuffled(within, voices, (self.seed, identity, 0)),
+            shuffled(within, faces, (self.seed, identity, 1)),
         )
 
 
@@ -201,7 +202,7 @@ class AllToOne(Pairing):
         if self.face == "mean":
             return within, None
         if self.face == "random":
-            return within, _mixed(self.seed, identity, within) % faces
+            return within, mixed(self.seed, identity, within) % faces
         return within, 0
 
 
@@ -221,7 +222,7 @@ class Shuffled:
     def __getitem__(self, number: int) -> Pair:
         if not 0 <= operator.index(number) < len(self):
             raise IndexError(f"There are {len(self)} pairs.")
-        return self.pairing[_shuffled(operator.index(number), len(self), (self.seed,))]
+        return self.pairing[shuffled(operator.index(number), len(self), (self.seed,))]
 
     def __iter__(self) -> Iterator[Pair]:
         return (self[number] for number in range(len(self)))
@@ -258,32 +259,3 @@ def make_pairing(
     if rule == "all_to_one":
         return AllToOne(voices, faces, limit, face, seed or 0)
     raise ValueError(f"There is no pairing {rule!r}; use {', '.join(get_args(Rule))}.")
-
-
-def _mixed(*numbers: int) -> int:
-    """64 well-stirred bits of some numbers (the finaliser of SplitMix64, Steele et al., OOPSLA 2014)."""
-    state = 0
-    for number in numbers:
-        state = (state + number + 0x9E3779B97F4A7C15) & _WORD
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _WORD
-        state ^= state >> 31
-    return state
-
-
-def _shuffled(number: int, length: int, key: tuple[int, ...]) -> int:
-    """Where a random permutation of `range(length)` sends a number, without the permutation.
-
-    A Feistel network over the next even number of bits, run until it comes back into the range: at most about four
-    times on average.
-    """
-    stirred = _mixed(*key)
-    half = max(1, ((length - 1).bit_length() + 1) // 2)
-    mask = (1 << half) - 1
-    while True:
-        left, right = number >> half, number & mask
-        for turn in range(6):
-            left, right = right, left ^ (_mixed(stirred, turn, right) & mask)
-        number = left << half | right
-        if number < length:
-            return number

@@ -28,7 +28,7 @@ from worker.training.checks import check_amount, entries_of, need
 from worker.training.faces import as_faces, as_pictures, embedder
 from worker.training.frozen_features import FrozenFeatures, voice_views
 from worker.training.matching_accuracy import accuracies
-from worker.training.networks import encoder_of, fresh_network, load_model, phase_of, start_from
+from worker.training.networks import encoder_of, fresh_network, load_model, phase_of, seeded, start_from
 from worker.training.sources import MatchingSource, Pictures, face_reader, people_with_both
 
 DISCRIMINATOR, GENERATOR = "discriminator", "generator"
@@ -257,22 +257,10 @@ class GanTraining(Task):
                 embedding_length=length,
                 image_size=self._generator.image_size,
             )
-        sizes = self._face.config
-        begun = fresh_network(
-            ProjectionDiscriminator,
-            {},
-            seed,
-            embedding_length=length,
-            image_size=sizes.image_size,
-            smallest_size=sizes.smallest_size,
-            base_channels=sizes.base_channels,
-            max_channels=sizes.max_channels,
-        )
-        begun.trunk.load_state_dict(self._face.trunk.state_dict())
-        if self._speaks_alike():
-            # Faces and voices that match score higher from the first step on.
-            begun.projection.load_state_dict({"weight": self._face.head.weight.detach()})
-        return begun
+        with seeded(seed):
+            return ProjectionDiscriminator.from_face_encoder(
+                self._face, embedding_length=length, with_head=self._speaks_alike()
+            )
 
 
 @contextmanager

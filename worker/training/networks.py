@@ -31,7 +31,7 @@ def fresh_network(kind: type[N], sizes: Sizes, seed: int, **fixed: Any) -> N:
     """
     try:
         config = config_from(kind.Config, {**sizes, **fixed})
-        with _seeded(seed):
+        with seeded(seed):
             return kind(config)
     except (ValueError, TypeError, RuntimeError, IndexError, AttributeError, ZeroDivisionError) as failure:
         reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
@@ -117,7 +117,8 @@ def encoder_of(models: Mapping[str, Path], reference: str, device: str, side: st
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
+    """What is drawn inside is decided by the seed, and changes nothing of what is drawn afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -56,17 +56,24 @@ class ProjectionDiscriminator(Network):
         self.projection = nn.Linear(self.trunk.features, config.embedding_length, bias=False)
 
     @classmethod
-    def from_face_encoder(cls, face_encoder: MatchingFaceEncoder, *, with_head: bool = False) -> Self:
+    def from_face_encoder(
+        cls,
+        face_encoder: MatchingFaceEncoder,
+        *,
+        embedding_length: int | None = None,
+        with_head: bool = False,
+    ) -> Self:
         """A discriminator in training mode whose trunk begins as a copy of the encoder's, on the encoder's device.
 
         Args:
+            embedding_length: of the condition; that of the encoder's own embeddings unless something else is said.
             with_head: copy the weights of the encoder's head into U as well, so that faces and voices that match
                 score higher from the first step on.
         """
         sizes = face_encoder.config
         discriminator = cls(
             cls.Config(
-                embedding_length=sizes.embedding_length,
+                embedding_length=embedding_length or sizes.embedding_length,
                 image_size=sizes.image_size,
                 smallest_size=sizes.smallest_size,
                 base_channels=sizes.base_channels,

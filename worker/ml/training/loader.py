@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,14 @@ Numbers = Sequence[int] | npt.NDArray[np.int64]
 ChanceOf = Callable[[int], np.random.Generator]
 _CHUNKS_A_THREAD = 2  # smaller pieces of work even out slow samples, and cost more to hand out
 _BATCHES_AHEAD = 2
+
+
+class Batches(Protocol):
+    """The numbers of the samples of each batch, in order: a list, or worked out when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: int, /) -> Numbers: ...
 
 
 class Readers:
@@ -50,23 +58,24 @@ class Loader:
         self,
         readers: Readers,
         source: Source,
-        batches: Sequence[Numbers],
+        batches: Batches,
         chance_of: ChanceOf,
         *,
         pin: bool = False,
     ) -> None:
         """
         Args:
-            batches: numbers of the samples of each.
+            batches: numbers of the samples of each, asked for as they are read; none is larger than the first.
             chance_of: the generator of a sample.
             pin: for a GPU.
         """
         self._readers, self._source, self._chance_of, self._pin = readers, source, chance_of, pin
-        self._waiting = deque(batches)
+        self._batches, self._next, self._end = batches, 0, len(batches)
         self._under_way: deque[_Batch] = deque()
-        size = max(1, max((len(batch) for batch in batches), default=1))
         # Small batches are read further ahead, so that every thread has something to do.
-        self._ahead = _BATCHES_AHEAD + (_CHUNKS_A_THREAD * readers.threads) // size
+        self._ahead = _BATCHES_AHEAD + (_CHUNKS_A_THREAD * readers.threads) // (
+            len(batches[0]) if batches else 1
+        )
         self._read_ahead()
 
     def __iter__(self) -> Iterator[Mapping[str, torch.Tensor]]:
@@ -87,18 +96,19 @@ class Loader:
     @property
     def all_under_way(self) -> bool:
         """Whether the last batch is being read, so that another loader may begin."""
-        return not self._waiting
+        return self._next == self._end
 
     def close(self) -> None:
         """Read no further. Threads in the middle of a sample finish it."""
-        self._waiting.clear()
+        self._end = self._next
         for batch in self._under_way:
             batch.unwanted = True
         self._under_way.clear()
 
     def _read_ahead(self) -> None:
-        while self._waiting and len(self._under_way) < self._ahead:
-            batch = _Batch(self._waiting.popleft(), self._pin)
+        while self._next < self._end and len(self._under_way) < self._ahead:
+            batch = _Batch(self._batches[self._next], self._pin)
+            self._next += 1
             self._under_way.append(batch)
             for places in batch.chunks(_CHUNKS_A_THREAD * self._readers.threads):
                 self._readers.pool.submit(self._read, batch, places)

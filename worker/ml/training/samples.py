@@ -9,11 +9,32 @@ import numpy.typing as npt
 
 from worker.ml.training import seeds
 from worker.ml.training.failures import TrainingFailed
-from worker.ml.training.loader import ChanceOf, Loader, Numbers, Readers
+from worker.ml.training.loader import Batches, ChanceOf, Loader, Readers
 from worker.ml.training.state import Place
 from worker.ml.training.task import Phase, Source, Task, World
 
 _KEPT_SOURCES = 3
+
+
+class _Batches:
+    """The share of one process in batches of an epoch, worked out as they are asked for.
+
+    Args:
+        numbers: of the batches; beyond the `whole` ones that an epoch has they begin anew.
+    """
+
+    def __init__(
+        self, order: seeds.Order, numbers: range, *, whole: int, size: int, rank: int, share: int
+    ) -> None:
+        self._order, self._numbers = order, numbers
+        self._whole, self._size, self._rank, self._share = whole, size, rank, share
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, at: int, /) -> npt.NDArray[np.int64]:
+        first = (self._numbers[at] % self._whole) * self._size + self._rank * self._share
+        return self._order.stretch(first, self._share)
 
 
 class Samples:
@@ -51,13 +72,15 @@ class Samples:
             return self._begun.pop(key)
         source = self._source(place.phase, place.epoch)[0]
         phase, count = self._phases[place.phase], len(source)
-        size, shares = self._size(count, phase), self._world.processes
-        order = seeds.order_of_epoch(self._seed, place.phase, place.epoch, count)
-        whole, share = max(1, count // size), size // shares
-        batches: list[npt.NDArray[np.int64]] = []
-        for number in range(place.epoch_step * self.busiest, self.steps_of_epoch(place) * self.busiest):
-            first = (number % whole) * size + self._world.rank * share
-            batches.append(order[first : first + share])
+        size = self._size(count, phase)
+        batches = _Batches(
+            seeds.Order(self._seed, place.phase, place.epoch, count),
+            range(place.epoch_step * self.busiest, self.steps_of_epoch(place) * self.busiest),
+            whole=max(1, count // size),
+            size=size,
+            rank=self._world.rank,
+            share=size // self._world.processes,
+        )
 
         def chance_of(number: int) -> np.random.Generator:
             return seeds.of_sample(self._seed, place.phase, place.epoch, number)
@@ -111,7 +134,7 @@ class Samples:
             loader.close()
         self._begun.clear()
 
-    def _load(self, source: Source, batches: Sequence[Numbers], chance_of: ChanceOf) -> Loader:
+    def _load(self, source: Source, batches: Batches, chance_of: ChanceOf) -> Loader:
         return Loader(self._readers, source, batches, chance_of, pin=self._world.device.type == "cuda")
 
     def _source(self, phase: int, epoch: int) -> tuple[Source, Source | None]:

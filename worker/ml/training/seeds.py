@@ -10,8 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from worker.ml.permutations import shuffled_many
+
 # What the numbers are for, so that no two uses share a stream. Never renumber: checkpoints rely on it.
 _WEIGHTS, _ORDER, _SAMPLE, _STEP, _DRAW, _VALIDATION_SAMPLE, _VALIDATION, _PANELS = range(8)
+_DRAWN_AT_MOST = 1 << 20  # 8 MB
 
 
 def _sequence(*words: int) -> np.random.SeedSequence:
@@ -34,9 +37,26 @@ def seed_weights(seed: int, phase: int = -1) -> None:
     _seed_torch(_number(seed, _WEIGHTS, phase + 1))
 
 
-def order_of_epoch(seed: int, phase: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
-    """Which sample comes when in an epoch: a permutation of `count` numbers."""
-    return np.random.Generator(np.random.PCG64(_sequence(seed, _ORDER, phase, epoch))).permutation(count)
+class Order:
+    """Which sample comes when in an epoch: a permutation of `count` numbers, of which stretches are asked for.
+
+    Up to a million it is drawn and kept; more are worked out as they are asked for and take no memory.
+    """
+
+    def __init__(self, seed: int, phase: int, epoch: int, count: int) -> None:
+        self._count = count
+        self._key = (_number(seed, _ORDER, phase, epoch), count)
+        self._drawn: npt.NDArray[np.int64] | None = None
+        if count <= _DRAWN_AT_MOST:
+            chance = np.random.Generator(np.random.PCG64(_sequence(seed, _ORDER, phase, epoch)))
+            self._drawn = chance.permutation(count)
+
+    def stretch(self, first: int, length: int) -> npt.NDArray[np.int64]:
+        """The numbers of the samples from a place on, `[length]` or as many as there are."""
+        if self._drawn is not None:
+            return self._drawn[first : first + length]
+        places = np.arange(first, min(first + length, self._count), dtype=np.int64)
+        return shuffled_many(places, self._count, self._key)
 
 
 def of_sample(seed: int, phase: int, epoch: int, number: int) -> np.random.Generator:

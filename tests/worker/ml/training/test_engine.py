@@ -59,7 +59,7 @@ def test_a_plain_training_is_what_a_loop_by_hand_makes(tmp_path: Path) -> None:
     optimiser = torch.optim.Adam(task.network.parameters(), ADAM.learning_rate)
     source, losses = task.sources("only", 0)[0], []
     for epoch in range(2):
-        order = seeds.order_of_epoch(3, 0, epoch, 22)
+        order = seeds.Order(3, 0, epoch, 22).stretch(0, 22)
         assert sorted(order) == list(range(22))
         for first in range(0, 20, 4):
             samples = [source.read(int(n), np.random.default_rng()) for n in order[first : first + 4]]
