@@ -55,13 +55,18 @@ class Purged:
 
 
 class Deadline:
-    """Says when the time for a round is up; without seconds it never is."""
+    """Says when the time for a round is up; without seconds it never is.
+
+    Asked for the first time it is not: each round gets on by a batch at least, however long it looked for it.
+    """
 
     def __init__(self, seconds: float | None) -> None:
         self._end = None if seconds is None else time.monotonic() + seconds
+        self._asked = False
 
     def is_over(self) -> bool:
-        return self._end is not None and time.monotonic() >= self._end
+        is_first, self._asked = not self._asked, True
+        return not is_first and self._end is not None and time.monotonic() >= self._end
 
 
 def purge(database: Database, store: Store, *, actor: str, seconds: float | None = None) -> Purged:

@@ -47,6 +47,9 @@ COMMANDS = {
     "workers": Entry("core.cli.workers", "Look at workers, drain them, and let them claim again."),
     "queues": Entry("core.cli.queues", "Show what waits in each queue, and who serves it."),
     "storage": Entry("core.cli.storage", "Show how much is stored of each kind."),
+    "retention": Entry("core.cli.retention", "Say how long faces, recordings, checkpoints and logs are kept."),
+    "purge": Entry("core.cli.purge", "Remove what the rules of retention let go."),
+    "erase": Entry("core.cli.erase", "Delete all recordings, faces and jobs of somebody."),
     "doctor": Entry(
         "core.cli.doctor", "Show versions, servers, devices, and what runs and how much memory it uses."
     ),
@@ -80,7 +83,6 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Draws a plausible face from a recording of a voice. A face is a model's guess, never a likeness.",
 )

@@ -151,6 +151,11 @@ class ComparedMetricView(TypedDict):
     certain: bool
 
 
+class ComparisonPage(TypedDict):
+    data: list[PairView]
+    next: int | None
+
+
 class ComparisonView(TypedDict):
     first: str
     second: str
@@ -246,6 +251,15 @@ class DeletionView(TypedDict):
 class EpochColumns(TypedDict):
     steps: list[int]
     epochs: list[float]
+
+
+class ErasureView(TypedDict):
+    user: str
+    dry_run: bool
+    counts: dict[str, int]
+    left: list[str]
+    waiting: int
+    finished: bool
 
 
 class ErrorCount(TypedDict):
@@ -345,6 +359,20 @@ class Gate(TypedDict):
 
     metric: str
     alias: str
+
+
+class GoingList(TypedDict):
+    data: list[GoingView]
+    next: str | None
+
+
+class GoingView(TypedDict):
+    kind: Kept
+    jobs: list[str]
+    job_count: int
+    count: int
+    bytes: int
+    shared: int
 
 
 class Gone(TypedDict):
@@ -486,9 +514,13 @@ class JobView(TypedDict):
     cancel_requested_at: str | None
     finalizing_at: str | None
     finished_at: str | None
+    purged_at: str | None
     error: ErrorView | None
     errors: list[ErrorCount] | None
     links: JobLinks
+
+
+Kept = Literal["faces", "recordings", "checkpoints", "logs"]
 
 
 class KnownView(TypedDict):
@@ -695,6 +727,7 @@ class NewJobView(TypedDict):
     cancel_requested_at: str | None
     finalizing_at: str | None
     finished_at: str | None
+    purged_at: str | None
     error: ErrorView | None
     errors: list[ErrorCount] | None
     links: JobLinks
@@ -741,6 +774,12 @@ class Optimiser(TypedDict):
     weight_decay: float
 
 
+class PairView(TypedDict):
+    first: ItemView
+    second: ItemView
+    same_picture: bool
+
+
 class Pairing(TypedDict):
     """Which voice goes with which face of a person."""
 
@@ -757,6 +796,10 @@ class PartLink(TypedDict):
 class PartLinks(TypedDict):
     links: list[PartLink]
     seconds: int
+
+
+class PartnerList(TypedDict):
+    data: list[JobView]
 
 
 class PresetList(TypedDict):
@@ -794,6 +837,12 @@ class ProgressView(TypedDict):
     resumed_at_step: int | None
     doing: str
     at: str
+
+
+class PurgedView(TypedDict):
+    counts: dict[str, int]
+    bytes: dict[str, int]
+    finished: bool
 
 
 class QueueList(TypedDict):
@@ -866,6 +915,19 @@ class Retraining(TypedDict):
 class Retried(TypedDict):
     retried: int
     job: JobView
+
+
+class RuleList(TypedDict):
+    data: list[RuleView]
+    next: str | None
+
+
+class RuleView(TypedDict):
+    kind: Kept
+    scope: str
+    days: int | None
+    changed_by: str
+    changed_at: str
 
 
 RunState = Literal[

@@ -27,6 +27,10 @@ JSON: dict[str, Any] = {
     "POST /api/v1/collections/{new}/files": {"files": []},
     "POST /api/v1/collections/{collection}/files": {"files": []},
     "POST /api/v1/datasets": {"name": "{new}", "recipe": {"face": None}, "files": [{"path": "p1/voice.wav"}]},
+    "POST /api/v1/erasure other": {"user": "{user}"},
+    # Refused for the name that does not fit, once it is allowed at all: the askers are needed further on.
+    "POST /api/v1/erasure own": {"dry_run": False, "confirm": "somebody else"},
+    "PUT /api/v1/retention/faces": {"days": 30},
     "POST /api/v1/evaluations": {"model": "{model}", "dataset": "{dataset}"},
     "POST /api/v1/jobs": {"items": [{"key": "a", "error_code": "missing_file"}]},
     "POST /api/v1/jobs first": {"items": [{"key": "a", "error_code": "missing_file"}], "priority": 1},
@@ -86,5 +90,8 @@ FORM: dict[str, dict[str, str]] = {
     "POST /jobs/{job}/chosen/contact-sheet.pdf": {"chosen": "{item}"},
     "POST /jobs/{job}/chosen/faces.zip": {"chosen": "{item}"},
     "POST /jobs/{job}/rerun": {"model": "{model}", "of": "all"},
+    "POST /erasure": {"confirm": "somebody else"},
+    "POST /retention": {"kind": "faces", "days": "30"},
+    "POST /retention/remove": {"kind": "{rule}"},
     "POST /schedules/{schedule}/run": {"anyway": "on"},
 }

@@ -106,6 +106,14 @@ POST   /api/v1/schedules/{schedule}/run                  401     403     403    
 GET    /api/v1/schedules/{run_of}/runs/{run}             401     200     200    200     200      200    200     200
 POST   /api/v1/schedules/{run_of}/runs/{run}/cancel      401     403     403    403     200      200    403     403
 POST   /api/v1/schedules/{schedule}/secret               401     403     403    403     200      200    403     403
+POST   /api/v1/erasure                                   401     200     200    200     200      200    403     200
+POST   /api/v1/erasure other                             401     403     403    403     403      200    403     403
+POST   /api/v1/erasure own                               401     403     400    400     400      400    403     400
+GET    /api/v1/retention                                 401     403     403    403     200      200    403     403
+PUT    /api/v1/retention/faces                           401     403     403    403     403      200    403     403
+DELETE /api/v1/retention/{rule}                          401     403     403    403     403      204    403     403
+GET    /api/v1/retention/preview                         401     403     403    403     200      200    403     403
+POST   /api/v1/retention/purge                           401     403     403    403     403      200    403     403
 GET    /api/v1/storage                                   401     403     403    403     200      200    403     403
 GET    /api/v1/tokens                                    401     200     200    200     200      200    200     200
 POST   /api/v1/tokens                                    401     201     201    201     201      201    403     201
@@ -199,6 +207,12 @@ POST   /workers/{drained}/undrain                        303     403     403    
 GET    /queues                                           303     200     403    403     200      200    200     200
 GET    /queues/rows                                      303     200     403    403     200      200    200     200
 GET    /storage                                          303     403     403    403     200      200    403     403
+GET    /retention                                        303     403     403    403     200      200    403     403
+POST   /retention                                        303     403     403    403     403      303    403     403
+POST   /retention/remove                                 303     403     403    403     403      303    403     403
+POST   /retention/purge                                  303     403     403    403     403      200    403     403
+GET    /erasure                                          303     200     200    200     200      200    200     200
+POST   /erasure                                          303     403     400    400     400      400    403     400
 GET    /health                                           303     403     403    403     200      200    403     403
 POST   /jobs/{job}/chosen/contact-sheet.pdf              303     200     404    200     200      200    403     200
 POST   /jobs/{job}/chosen/faces.zip                      303     200     404    200     200      200    403     200

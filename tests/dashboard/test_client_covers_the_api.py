@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-import jsonschema_rs
 import pytest
 
 from core.client import Client
 from core.specs import NewItem
-from tests.core.small_service import Answer, Asked, small_service
+from tests.core.small_service import small_service
 from tests.dashboard.answer_types import FILE, read_description, write_types
+from tests.dashboard.sampled_service import SampledService, routes
 
 Call = Callable[[Client], object]
 SHA = "0" * 64
@@ -197,6 +194,12 @@ CALLS: dict[str, Call] = {
     "GET /api/v1/queues": lambda c: c.queues(),
     "GET /api/v1/storage": lambda c: c.storage(),
     "GET /api/v1/health": lambda c: c.health(),
+    "GET /api/v1/retention": lambda c: c.retention(),
+    "PUT /api/v1/retention/{kind}": lambda c: c.keep("faces", 30, scope="for=fun"),
+    "DELETE /api/v1/retention/{kind}": lambda c: c.remove_rule("faces", scope="for=fun"),
+    "GET /api/v1/retention/preview": lambda c: c.preview_purge(),
+    "POST /api/v1/retention/purge": lambda c: c.purge(),
+    "POST /api/v1/erasure": lambda c: c.erase("ada", dry_run=False, confirm="ada"),
 }
 
 
@@ -205,16 +208,8 @@ def description() -> dict[str, Any]:
     return read_description()
 
 
-def _routes(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        f"{method.upper()} {path}": operation
-        for path, operations in description["paths"].items()
-        for method, operation in operations.items()
-    }
-
-
 def test_every_route_has_a_call(description: dict[str, Any]) -> None:
-    assert set(CALLS) == set(_routes(description))
+    assert set(CALLS) == set(routes(description))
 
 
 def test_types_of_answers_are_those_of_the_description(description: dict[str, Any]) -> None:
@@ -224,98 +219,12 @@ def test_types_of_answers_are_those_of_the_description(description: dict[str, An
 
 
 def test_every_call_asks_as_described_and_understands_the_answer(description: dict[str, Any]) -> None:
-    routes = _routes(description)
-    wrong: list[str] = []
-    asked_for: list[str] = []
-
-    def answer(asked: Asked) -> Answer:
-        label = _label(routes, asked)
-        asked_for.append(label)
-        if label not in routes:
-            wrong.append(f"{asked.method} {asked.path} is nowhere described")
-            return Answer(404)
-        wrong.extend(f"{label}: {what}" for what in _faults(description, routes[label], asked))
-        return _answer(description, routes[label])
-
-    with small_service(answer) as service:
+    sampled = SampledService(description)
+    with small_service(sampled) as service:
         client = Client(service.url, "vs_secret")
         for label, call in CALLS.items():
-            if label in routes:
-                asked_for.clear()
+            if label in sampled.routes:
+                sampled.answered.clear()
                 call(client)
-                assert label in asked_for
-    assert not wrong
-
-
-def _label(routes: dict[str, Any], asked: Asked) -> str:
-    """The route that a request is for; a fixed word goes before one that may be anything."""
-    path = urlsplit(asked.path).path
-    fitting = [
-        label
-        for label in routes
-        if label.startswith(f"{asked.method} ")
-        and re.fullmatch(re.sub(r"\\{(\w+)\\}", _any_word(label), re.escape(label.partition(" ")[2])), path)
-    ]
-    return min(fitting, key=lambda label: label.count("{"), default="")
-
-
-def _any_word(label: str) -> str:
-    return ".+" if label.endswith("/files/{name}") else "[^/]+"
-
-
-def _faults(description: dict[str, Any], operation: dict[str, Any], asked: Asked) -> Iterator[str]:
-    parameters = [one for one in operation.get("parameters", ()) if one["in"] == "query"]
-    known = {one["name"] for one in parameters}
-    for name, _ in parse_qsl(urlsplit(asked.path).query):
-        if name not in known:
-            yield f"there is no parameter {name!r}"
-    schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-    if schema is None:
-        if asked.headers.get("Content-Type") == "application/json":
-            yield "no JSON is taken here"
-        return
-    whole = {**schema, "components": description["components"]}
-    for error in jsonschema_rs.Draft202012Validator(whole).iter_errors(json.loads(asked.body)):
-        yield error.message
-
-
-def _answer(description: dict[str, Any], operation: dict[str, Any]) -> Answer:
-    status, response = min(
-        (status, response) for status, response in operation["responses"].items() if status.startswith("2")
-    )
-    content = response.get("content", {})
-    if "text/event-stream" in content:
-        return Answer(204)
-    if "application/json" not in content:
-        return Answer(int(status), b"" if status == "204" else b"bytes")
-    made = _sample(description, content["application/json"]["schema"])
-    return Answer(int(status), json.dumps(made).encode(), {"Content-Type": "application/json"})
-
-
-def _sample(description: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """Something that the schema allows, with every list having one element and no page having another."""
-    if "$ref" in schema:
-        return _sample(description, description["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
-    for several in ("anyOf", "oneOf"):
-        if several in schema:
-            return _sample(description, schema[several][0])
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return schema["enum"][0]
-    match schema.get("type"):
-        case "object":
-            fields = schema.get("properties", {})
-            return {
-                name: None if name in ("next", "next_page") else _sample(description, part)
-                for name, part in fields.items()
-            }
-        case "array":
-            return [_sample(description, schema["items"])] if "items" in schema else []
-        case "string":
-            return "2026-01-02T03:04:05Z" if schema.get("format") == "date-time" else "word"
-        case "integer" | "number":
-            return 1
-        case "boolean":
-            return True
-    return None
+                assert label in sampled.answered
+    assert not sampled.faults

@@ -17,7 +17,7 @@ from core.results import AlreadyDrawn, publish_outcomes
 from core.retention import preview
 from core.retention_rules import Kept, list_rules, remove_rule, set_rule
 from core.states import AttemptState, JobState
-from core.tables import Artifact, Attempt, Drawing, Item, Job, ModelVersion, Recording, RecordingOwner
+from core.tables import Artifact, Attempt, Drawing, Item, Job, Recording, RecordingOwner
 from core.training_tables import JobFile, LogLine
 from core.workers import register_worker
 from tests.dashboard.conftest import SOUND, Place, Script
@@ -298,16 +298,18 @@ def test_a_face_that_goes_while_a_worker_is_about_to_show_it_again_is_drawn_anew
     assert (shown["state"], shown["request_counts"]["done"]) == ("completed", 1)
 
 
-def test_a_round_that_has_no_time_left_stops_and_the_next_goes_on(sqlite_place: Place) -> None:
+def test_a_round_whose_time_is_up_stops_after_a_batch_and_the_next_goes_on(sqlite_place: Place) -> None:
     place, ada = sqlite_place, sqlite_place.script("ada")
-    old = drawn(place, ada, 3)
-    age(place, old, 2)
+    for mark in (b"one", b"two", b"three"):
+        job = ada.submit([{"key": "a", "recording": ada.send(SOUND + mark)}]).json["id"]
+        place.worker().run()
+        age(place, job, 2)
     rule(place, Kept.FACES, 1)
     stopped = purge(place.database, place.store, actor="ticker", seconds=0)
-    assert (stopped.counts.total(), stopped.finished) == (0, False)
-    assert purge(place.database, place.store, actor="ticker", seconds=60).counts["faces"] == 3
-    with place.database.read() as session:
-        assert session.get_one(ModelVersion, "model_default_1").label == "default@1"
+    assert (stopped.counts.total(), stopped.finished) == (1, False)
+    rest = purge(place.database, place.store, actor="ticker", seconds=60)
+    assert (rest.counts.total(), rest.finished) == (2, True)
+    assert pictures(place) == 0
 
 
 def test_admins_make_rules_and_remove_now_what_operators_only_look_at(sqlite_place: Place) -> None:

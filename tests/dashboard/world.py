@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.accounts import Role, create_user, issue_token
+from core.retention_rules import Kept, set_rule
 from core.states import JobState
 from core.tables import DatasetVersion, Secret, User
 from core.tokens import Scope
@@ -152,6 +153,7 @@ class World:
             "token": self._token,
             "user": self._user,
             "config": self._model_files,
+            "rule": self._rule,
         }
 
     def _sound(self) -> bytes:
@@ -306,3 +308,8 @@ class World:
     def _user(self) -> str:
         with self.place.database.write() as session:
             return create_user(session, f"user {next(self._number)}", Role.SUBMITTER).id
+
+    def _rule(self) -> str:
+        with self.place.database.write() as session:
+            actor = self.place.user("ada").id
+            return set_rule(session, kind=Kept.CHECKPOINTS, days=30, actor=actor).kind
