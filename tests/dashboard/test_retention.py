@@ -359,6 +359,7 @@ def test_the_page_of_retention_makes_rules_shows_a_dry_run_and_removes(sqlite_pl
     assert "Take back" not in shown
     assert "Remove it now" in root.get("/retention?preview=1").text
     assert "Removed 2 faces" in root.post("/retention/purge").text
+    assert "The faces of this job were removed" in root.get(f"/jobs/{old}").text
     assert place.browser("ada").get("/retention").status_code == 403
     assert root.post("/retention/remove", kind="faces", scope="").status_code == 303
     assert "There is no rule" in root.get("/retention").text
