@@ -51,6 +51,11 @@ def operate_links(user: User) -> list[Link]:
     return _links(_OPERATE, user)
 
 
+def link_words() -> list[str]:
+    """What the links are called, for those who translate."""
+    return [words for _, _, words, _ in (*_MAIN, *_OPERATE)]
+
+
 def has_page(path: str) -> bool:
     """Whether this app serves a page without parameters at exactly this path."""
     return path in _served()

@@ -22,6 +22,7 @@ from dashboard.identity import viewer_or_none
 from dashboard.navigation import has_page, main_links, operate_links
 from dashboard.security import csrf_token
 from dashboard.training_words import PROGRAM_WORDS, TASK_WORDS
+from dashboard.translation import Said, register_translation, said
 from dashboard.words import ITEM_WORDS, JOB_WORDS, PREPARE_WORDS, STEP_WORDS
 
 _A_YEAR = 365 * 24 * 3600
@@ -45,6 +46,7 @@ def register_rendering(app: Flask) -> None:
         # Named by its content, a file may be kept for ever.
         return url_for("static", filename=name, v=hashes[name])
 
+    register_translation(app)
     app.after_request(_keep_static)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
@@ -55,12 +57,12 @@ def register_rendering(app: Flask) -> None:
         main_links=main_links,
         operate_links=operate_links,
         job_words=job_words,
-        job_state_words=lambda state: JOB_WORDS[JobState(state)],
-        item_words=ITEM_WORDS,
-        step_words=STEP_WORDS,
+        job_state_words=lambda state: said(JOB_WORDS[JobState(state)]),
+        item_words=Said(ITEM_WORDS),
+        step_words=Said(STEP_WORDS),
         bar=bar,
         input_of=input_of,
-        metric_title=metric_title,
+        metric_title=lambda name: said(metric_title(name)),
         metric_number=metric_number,
         metric_interval=metric_interval,
         task_words=TASK_WORDS,
@@ -75,7 +77,7 @@ def register_rendering(app: Flask) -> None:
         figure=figure,
         spark=spark,
         pretty=pretty,
-        metric_title=metric_title,
+        metric_title=lambda name: said(metric_title(name)),
     )
     app.jinja_env.tests["drawn"] = _is_drawn
 
@@ -189,7 +191,7 @@ def pretty(value: object) -> str:
 def job_words(job: Job) -> str:
     """The state of a job, in words that fit what it does."""
     words = PREPARE_WORDS if job.kind == "prepare" else PROGRAM_WORDS.get(job.kind, JOB_WORDS)
-    return words[job.state]
+    return said(words[job.state])
 
 
 def _is_drawn(row: ItemRow) -> bool:
