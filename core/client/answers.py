@@ -396,6 +396,27 @@ class HealthView(TypedDict):
     versions: dict[str, str]
 
 
+class ItemDetails(TypedDict):
+    id: int
+    position: int
+    key: str
+    name: str
+    state: ItemState
+    error: ErrorView | None
+    attempts: int
+    seconds: float | None
+    duration_seconds: float | None
+    finished_at: str | None
+    recording: str | None
+    face_url: str | None
+    thumbnail_url: str | None
+    spectrogram_url: str | None
+    recording_url: str | None
+    mark: MarkView | None
+    face_name: str | None
+    origin: OriginView | None
+
+
 class ItemIds(TypedDict):
     data: list[int]
 
@@ -772,6 +793,16 @@ class Optimiser(TypedDict):
     betas: list[Any]
     eps: float
     weight_decay: float
+
+
+class OriginView(TypedDict):
+    model: str
+    seed: int
+    drawn_at: str
+    seconds: float
+    job_id: str | None
+    job_name: str | None
+    device: str | None
 
 
 class PairView(TypedDict):

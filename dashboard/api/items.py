@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from flask import Response, current_app
 
+from core.face_origins import origin_of
 from core.marks import marks_of
 from core.narrowing import Narrowed, anchors, item_ids
 from core.queries import get_item, get_job, items_page
-from core.states import ItemState
+from core.states import ITEM_WITH_FACE, ItemState
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
 from dashboard.api.face_names import FaceNames
+from dashboard.api.item_schemas import ItemDetails, OriginView
 from dashboard.api.mark_schemas import Anchors, AnchorsQuery, ItemIds, NarrowedQuery
-from dashboard.api.schemas import ItemPage, ItemPath, ItemsQuery, ItemView, JobPath
+from dashboard.api.schemas import ItemPage, ItemPath, ItemsQuery, JobPath
 from dashboard.api.views import item_view
 from dashboard.identity import viewer
 from dashboard.services import services
@@ -45,15 +49,20 @@ def page(path: JobPath, query: ItemsQuery) -> Response:
     )
 
 
-@api.get("/jobs/<job_id>/items/<int:item_id>", responses={200: ItemView})
+@api.get("/jobs/<job_id>/items/<int:item_id>", responses={200: ItemDetails})
 def show(path: ItemPath) -> Response:
-    """One item."""
+    """One item, and where its face comes from."""
+    user = viewer()
     with services().database.read() as session:
-        job = get_job(session, viewer(), path.job_id)
+        job = get_job(session, user, path.job_id)
         row = get_item(session, job.id, path.item_id)
         named = _face_names().of(session, job.id, [row])
         mark = marks_of(session, [row.id]).get(row.id)
-    return answer(item_view(job.id, row, named.get(row.id), mark))
+        origin = origin_of(session, user, job, row.id) if row.state in ITEM_WITH_FACE else None
+    shown = item_view(job.id, row, named.get(row.id), mark)
+    return answer(
+        ItemDetails(**vars(shown), origin=OriginView(**asdict(origin)) if origin is not None else None)
+    )
 
 
 @api.get("/jobs/<job_id>/items/anchors", responses={200: Anchors})

@@ -29,6 +29,8 @@ def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
     page.keyboard.press("ArrowRight")
     box = page.get_by_role("dialog", name="voice 1.flac")
     expect(box).to_contain_text("line 1")
+    expect(box).to_contain_text("2 of 3")
+    expect(box.get_by_role("link", name="default@1")).to_have_attribute("href", "/models/default%401")
     box.get_by_role("button", name="Favourite").click()
     expect(box.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
     box.get_by_label("Note").fill("the calm one")

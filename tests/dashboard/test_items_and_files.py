@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from sqlalchemy import update
 
 from core.tables import Drawing
-from tests.dashboard.conftest import SOUND, Place
+from tests.dashboard.conftest import SOUND, Place, Script
 from tests.fakes import face_picture
 
 
@@ -53,7 +54,9 @@ def test_faces_of_equal_names_are_told_apart_on_every_page_and_under_every_filte
     assert last["face_name"] == whole["3"]
     done = ada.get(f"/api/v1/jobs/{job_id}/items?state=done").json["data"]
     assert {item["key"]: item["face_name"] for item in done} == {k: v for k, v in whole.items() if v}
-    assert ada.get(f"/api/v1/jobs/{job_id}/items/{last['id']}").json == last
+    alone = ada.get(f"/api/v1/jobs/{job_id}/items/{last['id']}").json
+    assert alone.pop("origin")["model"] == "default@1"
+    assert alone == last
 
 
 def test_pictures_are_served_with_a_strong_etag_and_kept_privately(place: Place) -> None:
@@ -140,3 +143,31 @@ def test_what_is_not_there_is_not_found(sqlite_place: Place) -> None:
     for path in (f"{items}/{item}/face.png", f"{items}/{elsewhere}/recording", f"{items}/{2**62}/recording"):
         answer = ada.get(path)
         assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+def test_a_face_tells_where_it_comes_from_and_nothing_of_jobs_that_are_not_yours(place: Place) -> None:
+    ada, grace = place.script(), place.script("grace")
+    first = ada.job(2, seed=7)
+    place.worker(refuse=lambda item: ("no_speech", "") if item.id % 2 == 0 else None).run()
+    again = ada.job(2, seed=7, name="again")
+    place.worker().run()
+    hers = grace.job(2, seed=7)
+    place.worker().run()
+
+    def origins(script: Script, job_id: str) -> list[dict[str, Any] | None]:
+        items = f"/api/v1/jobs/{job_id}/items"
+        return [
+            script.get(f"{items}/{one}").json["origin"] for one in script.get(f"{items}/ids").json["data"]
+        ]
+
+    drawn, failed = origins(ada, first)
+    assert failed is None
+    assert drawn is not None
+    assert (drawn["model"], drawn["seed"], drawn["device"]) == ("default@1", 7, "fake")
+    assert drawn["job_id"] == first
+    shared, anew = origins(ada, again)
+    assert shared == drawn
+    assert anew is not None
+    assert anew["job_name"] == "again"
+    foreign = origins(grace, hers)[0]
+    assert foreign == drawn | {"job_id": None, "job_name": None}

@@ -132,6 +132,11 @@ followGallery({
     const found = ids?.indexOf(id) ?? -1;
     return found < 0 ? null : (ids[found + by] ?? null);
   },
+  // Where it is in this view, in words; nothing where that is not known yet.
+  where(id) {
+    const place = blocks.placeOf(id);
+    return place === null ? "" : `${numbers.format(place + 1)} of ${numbers.format(blocks.count)}`;
+  },
   async focus(id) {
     const place = blocks.placeOf(id) ?? (await blocks.ids())?.indexOf(id) ?? -1;
     if (place >= 0) keys.go(place);

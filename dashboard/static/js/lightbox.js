@@ -1,6 +1,7 @@
 // One face, large: beside what was heard, with its facts, a star and a note. The address of the page names it, so that
 // it can be sent to somebody. A dialog of the browser's own keeps the focus inside.
-import { toast, writeTimes } from "./base.js";
+import { toast } from "./base.js";
+import { writeFacts } from "./lightbox_facts.js";
 import { onMark, putMark } from "./marks.js";
 
 const page = document.getElementById("job");
@@ -8,7 +9,9 @@ const items = page.dataset.events.replace(/\/events$/, "/items");
 const box = document.createElement("dialog");
 box.className = "lightbox";
 box.setAttribute("aria-labelledby", "lightbox-name");
+const mayMark = document.getElementById("gallery").dataset.mayMark === "yes";
 let shown = null;
+let asked = 0;
 let gallery = null;
 
 // The gallery says what stands beside a face, and takes the keyboard back.
@@ -48,30 +51,24 @@ const star = button("Favourite", () => mark({ favourite: star.getAttribute("aria
 const note = make("textarea");
 note.maxLength = 2000;
 note.rows = 3;
+note.readOnly = !mayMark;
+star.hidden = !mayMark;
 const label = make("label", "", "Note");
 label.append(note);
+const at = make("p", "lightbox-at muted figures");
+const take = make("a", "button", "Download");
 const actions = make("div", "actions");
 actions.append(
-  button("Previous", () => step(-1)), button("Next", () => step(1)), star, button("Close", () => box.close()),
+  button("Previous", () => step(-1)), button("Next", () => step(1)), star, take,
 );
 const side = make("div", "lightbox-side");
-side.append(name, heard, sound, facts, label, actions);
-box.append(face, side);
+side.append(at, name, heard, sound, facts, label, actions);
+const close = button("", () => box.close());
+close.className = "icon-button lightbox-close";
+close.setAttribute("aria-label", "Close");
+close.innerHTML = '<svg aria-hidden="true"><use href="#i-stop"/></svg>';
+box.append(face, side, close);
 document.body.append(box);
-
-function fact(term, value) {
-  if (value === null || value === "") return;
-  const said = make("dd");
-  said.append(value);
-  facts.append(make("dt", "", term), said);
-}
-
-function when(at) {
-  if (!at) return null;
-  const time = make("time", "", at);
-  time.dateTime = at;
-  return time;
-}
 
 function showMark(found) {
   star.setAttribute("aria-pressed", String(Boolean(found?.favourite)));
@@ -79,13 +76,16 @@ function showMark(found) {
 }
 
 async function open(id) {
-  const answer = await fetch(`${items}/${id}`);
-  if (!answer.ok) {
-    toast("That face is not here.");
+  asked += 1;
+  const turn = asked;
+  const answer = await fetch(`${items}/${id}`).catch(() => null);
+  if (!answer?.ok) {
+    toast(answer ? "That face is not here." : "The service does not answer. Try again.");
     return;
   }
   const item = await answer.json();
   await saveNote();
+  if (turn !== asked) return; // another one was asked for meanwhile
   shown = item;
   name.textContent = item.name;
   face.hidden = !item.face_url;
@@ -97,19 +97,25 @@ async function open(id) {
   sound.hidden = !item.recording_url;
   if (item.recording_url) sound.src = item.recording_url;
   head.style.left = "0";
-  facts.replaceChildren();
-  fact("Your name for it", item.key);
-  fact("State", item.state);
-  fact("Why", item.error ? `${item.error.message} (${item.error.code})` : null);
-  fact("Attempts", String(item.attempts));
-  fact("Work", item.seconds === null ? null : `${item.seconds.toFixed(2)} s`);
-  fact("Finished", when(item.finished_at));
-  fact("Recording", item.recording);
-  writeTimes(facts);
+  writeFacts(facts, item);
+  at.textContent = gallery?.where(id) ?? "";
+  take.hidden = !item.face_url;
+  if (item.face_url) take.href = item.face_url;
+  take.download = item.face_name ?? "";
   note.value = item.mark?.note ?? "";
   showMark(item.mark);
   history.replaceState(null, "", `#item=${id}`);
   if (!box.open) box.showModal();
+  fetchBeside(id);
+}
+
+// The next faces are here before they are asked for.
+async function fetchBeside(id) {
+  for (const by of [1, -1]) {
+    const next = await gallery?.beside(id, by);
+    const link = next && document.querySelector(`#item-${next} .tile-open[target]`);
+    if (link) new Image().src = link.href;
+  }
 }
 
 async function step(by) {
@@ -122,7 +128,7 @@ async function mark(change) {
 }
 
 async function saveNote() {
-  if (shown && note.value.trim() !== (shown.mark?.note ?? "")) await mark({ note: note.value });
+  if (shown && mayMark && note.value.trim() !== (shown.mark?.note ?? "")) await mark({ note: note.value });
 }
 
 note.addEventListener("change", saveNote);
@@ -155,5 +161,9 @@ document.addEventListener("click", (event) => {
   open(Number(link.closest(".tile").id.slice(5)));
 });
 
-const asked = /^#item=(\d+)$/.exec(location.hash);
-if (asked) open(Number(asked[1]));
+function openNamed() {
+  const named = /^#item=(\d+)$/.exec(location.hash);
+  if (named) open(Number(named[1]));
+}
+addEventListener("hashchange", openNamed);
+openNamed();

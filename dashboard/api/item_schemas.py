@@ -1,0 +1,26 @@
+"""What the API tells of one item beyond what lists of many tell."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from dashboard.api.schemas import ItemView
+
+
+class OriginView(BaseModel):
+    model: str = Field(description="`name@version` that drew it.")
+    seed: int = Field(description="Of the noise, for models that take any.")
+    drawn_at: datetime
+    seconds: float = Field(description="Of work on it.")
+    job_id: str | None = Field(
+        description="The job it was drawn in, which is an earlier one where the same was asked before; null where "
+        "you may not see that job, or it is gone."
+    )
+    job_name: str | None
+    device: str | None = Field(description="What it was drawn on, such as `cpu`.")
+
+
+class ItemDetails(ItemView):
+    origin: OriginView | None = Field(description="Where its face comes from; null while it has none.")
