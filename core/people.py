@@ -1,8 +1,14 @@
-"""What admins do with users: roles, disabling, and links. There is always an admin left who can put it right."""
+"""What becomes of users: roles, disabling, links, and who is let in on the word of a sign-in service.
+
+There is always an admin left who can put it right.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain, count
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -10,7 +16,7 @@ from sqlalchemy.orm import Session
 from core.accounts import Role, create_sign_in_link, create_user
 from core.audit import record
 from core.database import now
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotAllowed, NotFound
 from core.tables import User
 
 
@@ -105,6 +111,63 @@ def set_disabled(session: Session, admin: User, user_id: str, disabled: bool) ->
     )
     session.flush()
     return user
+
+
+def admit(
+    session: Session, *, issuer: str, subject: str, names: Sequence[str], role: Role | None, keeps_role: bool
+) -> User:
+    """The user whom a sign-in service vouches for; a new one at their first sign-in.
+
+    They are known by issuer and subject alone. A user who was made here is never taken for theirs because of an equal
+    name: whoever may choose a name at the service could otherwise come in as anybody.
+
+    Args:
+        names: what a new user may be called, the best first.
+        role: of a new user, and of one whom the service decides about; None lets neither in.
+        keeps_role: whether admins decide about the roles of those who are known already.
+
+    Raises:
+        NotAllowed: they are disabled, or have no role here.
+    """
+    key = _subject_key(issuer, subject)
+    user = session.scalar(select(User).where(User.oidc_subject == key))
+    if (user is None or not keeps_role) and role is None:
+        raise NotAllowed("You are known to the sign-in service, but have no role here. Ask an admin for one.")
+    if user is None:
+        assert role is not None
+        return _admit_new(session, key, names, role)
+    if user.disabled_at is not None:
+        raise NotAllowed("Your account here is disabled. Ask an admin.")
+    if not keeps_role and role is not None:
+        with suppress(Conflict):  # the last admin stays one, whatever the service says
+            change_role(session, user, user.id, role)
+    return user
+
+
+def _admit_new(session: Session, key: str, names: Sequence[str], role: Role) -> User:
+    wanted = [name.strip()[:100] for name in names if name.strip()] or ["somebody"]
+    more = (f"{wanted[0]} {number}" for number in count(2))
+    free = (
+        name
+        for name in chain(wanted, more)
+        if session.scalar(select(User.id).where(User.name == name)) is None
+    )
+    user = create_user(session, next(free), role)
+    user.oidc_subject = key
+    session.flush()
+    record(
+        session,
+        actor=user.id,
+        action="user.create",
+        subject=user.id,
+        details={"name": user.name, "role": role.value, "by": "sign-in service"},
+    )
+    return user
+
+
+def _subject_key(issuer: str, subject: str) -> str:
+    key = f"{issuer} {subject}"
+    return key if len(key) <= 255 else "sha256 " + hashlib.sha256(key.encode()).hexdigest()
 
 
 def _locked(session: Session, user_id: str) -> User:

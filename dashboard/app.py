@@ -12,7 +12,7 @@ from core.config import Settings
 from core.database import Database
 from core.errors import InvalidSettings
 from core.store import Store
-from dashboard import health, identity, limits, problems, security
+from dashboard import health, identity, limits, oidc, problems, security
 from dashboard.api import (
     account,
     aliases,
@@ -101,6 +101,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.before_request(identity.require_identity)
     app.before_request(security.refuse_forgeries)
     app.after_request(security.add_headers)
+    oidc.attach(app, settings)
     problems.register(app)
     register_rendering(app)
 

@@ -27,6 +27,8 @@ _OPEN = frozenset(
         "sign_in.ask",
         "sign_in.by_password",
         "sign_in.confirm",
+        "sign_in.go_to_provider",
+        "sign_in.come_back",
         "sign_in.redeem",
         "sign_in.sign_out",
     }

@@ -20,7 +20,7 @@ from dashboard.problems import refusal
 
 # What a load balancer asks, and what browsers keep.
 _FREE = frozenset({"health.healthz", "static"})
-_SIGN_IN = frozenset({"sign_in.by_password", "sign_in.redeem"})
+_SIGN_IN = frozenset({"sign_in.by_password", "sign_in.redeem", "sign_in.come_back"})
 _PATIENCE_SECONDS = 1
 
 

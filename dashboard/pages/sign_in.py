@@ -1,4 +1,4 @@
-"""Signing in by a one-time link or by a password, and out.
+"""Signing in by a one-time link, a password or a sign-in service, and out.
 
 Opening the link shows a button; only pressing it uses the link up. Mail programs and chats open links to preview
 them, and would otherwise sign nobody in and leave a dead link.
@@ -10,9 +10,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.accounts import redeem_sign_in_link
-from core.errors import NotAllowed
+from core.errors import NotAllowed, NotFound, ServiceUnreachable
 from core.passwords import sign_in_by_password
-from dashboard import identity
+from dashboard import identity, oidc
 from dashboard.services import services
 
 bp = Blueprint("sign_in", __name__)
@@ -22,7 +22,7 @@ bp = Blueprint("sign_in", __name__)
 def ask() -> ResponseReturnValue:
     if identity.viewer_or_none() is not None:
         return redirect(url_for("job_list.show"), 303)
-    return render_template("sign_in/ask.html")
+    return _page()
 
 
 @bp.post("/sign-in")
@@ -31,8 +31,29 @@ def by_password() -> ResponseReturnValue:
     try:
         user = sign_in_by_password(services().database, name, request.form.get("password", ""))
     except NotAllowed as error:
-        return render_template("sign_in/ask.html", refused=error.message, name=name), 403
+        return _page(error.message, name), 403
     identity.sign_in(user, "password")
+    return redirect(url_for("job_list.show"), 303)
+
+
+@bp.get("/sign-in/provider")
+def go_to_provider() -> ResponseReturnValue:
+    """A link and no form: the policy of our pages lets no form lead elsewhere, not even by a redirect."""
+    try:
+        return _provider().begin()
+    except ServiceUnreachable as error:
+        return _page(error.message), 503
+
+
+@bp.get("/sign-in/provider/back")
+def come_back() -> ResponseReturnValue:
+    try:
+        user = _provider().finish(services().database)
+    except NotAllowed as error:
+        return _page(error.message), 403
+    except ServiceUnreachable as error:
+        return _page(error.message), 503
+    identity.sign_in(user, "provider")
     return redirect(url_for("job_list.show"), 303)
 
 
@@ -47,7 +68,7 @@ def redeem(secret: str) -> ResponseReturnValue:
         with services().database.write() as session:
             user = redeem_sign_in_link(session, secret)
     except NotAllowed as error:
-        return render_template("sign_in/ask.html", refused=error.message), 403
+        return _page(error.message), 403
     identity.sign_in(user, "link")
     return redirect(url_for("job_list.show"), 303)
 
@@ -56,3 +77,14 @@ def redeem(secret: str) -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     identity.sign_out()
     return redirect(url_for("sign_in.ask"), 303)
+
+
+def _provider() -> oidc.Provider:
+    provider = oidc.provider()
+    if provider is None:
+        raise NotFound("There is no sign-in service here.")
+    return provider
+
+
+def _page(refused: str | None = None, name: str = "") -> str:
+    return render_template("sign_in/ask.html", refused=refused, name=name, provider=oidc.provider_title())
