@@ -101,19 +101,19 @@ class Settings(BaseModel):
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Builds the settings from `VOICESKETCH_*` variables.
+    """Builds the settings from `VOICESKETCH_*` variables; `VOICESKETCH_X_FILE` names a file that holds X.
 
     Raises:
         InvalidSettings: naming every variable that is missing, unknown or not usable.
     """
     source = os.environ if environ is None else environ
-    values = {
+    given = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in source.items()
-        if name.startswith(PREFIX)
-        and value != ""
-        and name.removeprefix(PREFIX).lower() in Settings.model_fields
+        if name.startswith(PREFIX) and value != ""
     }
+    values = {name: value for name, value in given.items() if name in Settings.model_fields}
+    values |= _read_files(given)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -122,6 +122,23 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             for problem in error.errors()
         )
         raise InvalidSettings(f"The settings cannot be used: {problems}.") from error
+
+
+def _read_files(given: Mapping[str, str]) -> dict[str, str]:
+    """Values that lie in files, as secrets do where containers run."""
+    values = {}
+    for name, path in given.items():
+        meant = name.removesuffix("_file")
+        if meant == name or name in Settings.model_fields or meant not in Settings.model_fields:
+            continue
+        variable = f"{PREFIX}{meant.upper()}"
+        if meant in given:
+            raise InvalidSettings(f"{variable} and {variable}_FILE are both set: keep one of them.")
+        try:
+            values[meant] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidSettings(f"{variable}_FILE names {path}, which cannot be read: {error}.") from error
+    return values
 
 
 def to_environment(settings: Settings) -> dict[str, str]:

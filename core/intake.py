@@ -151,12 +151,17 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_side_file(entry: os.DirEntry[str], wanted: Literal["voice", "face"]) -> bool:
-    name = Path(entry.name.lower())
+def is_side_name(given: str, wanted: Literal["voice", "face"] = "voice") -> bool:
+    """Whether a file of a folder is left out for its name."""
+    name = Path(given.lower())
     stem, ending = name.stem, name.suffix
-    if wanted == "face" and ending not in PICTURE_ENDINGS:
-        return True
-    if wanted == "voice" and (ending in SIDE_ENDINGS or (stem in SIDE_NAMES and not ending)):
+    if wanted == "face":
+        return ending not in PICTURE_ENDINGS
+    return ending in SIDE_ENDINGS or (stem in SIDE_NAMES and not ending)
+
+
+def _is_side_file(entry: os.DirEntry[str], wanted: Literal["voice", "face"]) -> bool:
+    if is_side_name(entry.name, wanted):
         return True
     try:
         # A pipe or a socket would be waited for without end; a dangling link is a recording nobody can read.

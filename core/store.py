@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -66,6 +68,12 @@ class Store:
                 if error.response["Error"]["Code"] not in _MISSING:
                     raise
                 self._client.create_bucket(Bucket=self.bucket)
+
+    def of_bucket(self, bucket: str) -> Store:
+        """The same server's other bucket, by the same credentials."""
+        other = copy.copy(self)
+        other.bucket = bucket
+        return other
 
     def put(self, key: str, data: bytes, media_type: str, kind: str = "") -> StoredObject:
         with _translated(key):
@@ -134,6 +142,10 @@ class Store:
 
         return pieces()
 
+    def open(self, key: str) -> IO[bytes]:
+        """An object as a file that is read once, from its beginning."""
+        return cast("IO[bytes]", io.BufferedReader(_Pieces(self.stream(key))))
+
     def link(self, key: str, *, seconds: int, disposition: str) -> str:
         """An address at which anybody gets the object for so long, as browsers reach the store.
 
@@ -185,6 +197,14 @@ class Store:
                 for entry in page.get("Contents", []):
                     yield entry["Key"], entry["LastModified"]
 
+    def page(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[tuple[str, int]]:
+        """Keys behind `after` in their order, each with its bytes; at most `limit` of them, and 1000."""
+        with _translated(f"{self.bucket}/{prefix}"):
+            found = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=prefix, StartAfter=after, MaxKeys=min(limit, 1000)
+            )
+            return [(str(entry["Key"]), int(entry["Size"])) for entry in found.get("Contents", [])]
+
     def delete(self, key: str) -> None:
         with _translated(key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
@@ -226,3 +246,25 @@ def _translated(what: str) -> Iterator[None]:
         raise StorageUnavailable(f"The object store refused {what!r}: {error}") from error
     except BotoCoreError as error:
         raise StorageUnavailable(f"The object store cannot be reached for {what!r}: {error}") from error
+
+
+class _Pieces(io.RawIOBase):
+    """A stream of pieces as a file to read from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece)
+        some = self._left[: len(buffer)]
+        buffer[: len(some)] = some
+        self._left = self._left[len(some) :]
+        return len(some)

@@ -6,10 +6,9 @@ together is read once more on its way to its place among the recordings: only wh
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import IO, cast
+from typing import IO
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -195,7 +194,7 @@ def join(store: Store, upload: Upload) -> IO[bytes]:
         )
     if not store.exists(upload.object_key):
         store.join_parts(upload.object_key, str(upload.s3_upload_id))
-    return cast("IO[bytes]", io.BufferedReader(_Pieces(store.stream(upload.object_key))))
+    return store.open(upload.object_key)
 
 
 def abandon(database: Database, store: Store, upload: Upload) -> None:
@@ -239,25 +238,3 @@ def discard(store: Store, upload: Upload) -> None:
     if upload.s3_upload_id is not None:
         store.drop_parts(upload.object_key, upload.s3_upload_id)
     store.delete(upload.object_key)
-
-
-class _Pieces(io.RawIOBase):
-    """A stream of pieces as a file to read from."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        while not self._left:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._left = memoryview(piece)
-        some = self._left[: len(buffer)]
-        buffer[: len(some)] = some
-        self._left = self._left[len(some) :]
-        return len(some)

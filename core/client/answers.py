@@ -981,6 +981,20 @@ class RunView(TypedDict):
     note: NoteView | None
 
 
+class S3Found(TypedDict):
+    url: str
+    recordings: int
+    left_out: int
+    size_bytes: int
+    more: bool
+
+
+class S3Taken(TypedDict):
+    items: list[NewItem]
+    left_out: int
+    next: str | None
+
+
 class Schedule(TypedDict):
     """How the learning rate goes over a phase."""
 
@@ -1093,6 +1107,16 @@ class SplitRecipe(TypedDict):
     by: list[str]
     seed: int
     keep: bool
+
+
+class SteeredList(TypedDict):
+    data: list[SteeredView]
+
+
+class SteeredView(TypedDict):
+    id: str
+    job: JobView | None
+    error: ErrorView | None
 
 
 class StorageView(TypedDict):

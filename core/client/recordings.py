@@ -51,9 +51,15 @@ class Recordings(Asking):
         unpacked: answers.UnpackedView = json_of(answer)
         return unpacked
 
-    def begin_upload(self, name: str, size_bytes: int, fingerprint: str) -> answers.UploadView:
-        """Begins to send a large file in parts, or finds the one of the same fingerprint and size again."""
-        body = {"name": name, "size_bytes": size_bytes, "fingerprint": fingerprint}
+    def begin_upload(
+        self, name: str, size_bytes: int, fingerprint: str, *, archive: bool = False
+    ) -> answers.UploadView:
+        """Begins to send a large file in parts, or finds the one of the same fingerprint and size again.
+
+        Args:
+            archive: it is a ZIP for `unpack_upload`, which may be larger than a recording.
+        """
+        body = {"name": name, "size_bytes": size_bytes, "fingerprint": fingerprint, "archive": archive}
         return self._read(answers.UploadView, "POST", place("uploads"), json=body)
 
     def upload(self, upload_id: str) -> answers.UploadView:
@@ -78,6 +84,16 @@ class Recordings(Asking):
         """Takes a ZIP that was sent in parts apart; answers the items to make a job of."""
         path = place("uploads", upload_id, "unpack")
         return self._read(answers.UnpackedView, "POST", path, timeout=LONG_TIMEOUTS)
+
+    def look_in_s3(self, url: str, *, wanted: str = "voice") -> answers.S3Found:
+        """What lies at an address such as `s3://bucket/folder`; `wanted` is `voice` or `face`."""
+        body = {"url": url, "wanted": wanted}
+        return self._read(answers.S3Found, "POST", place("sources", "s3", "check"), json=body)
+
+    def take_from_s3(self, url: str, *, after: str | None = None, wanted: str = "voice") -> answers.S3Taken:
+        """Takes in the next recordings of an address; `next` of the answer is the `after` of the next call."""
+        body = {"url": url, "after": after, "wanted": wanted}
+        return self._read(answers.S3Taken, "POST", place("sources", "s3"), json=body, timeout=LONG_TIMEOUTS)
 
     def abandon_upload(self, upload_id: str) -> None:
         """Throws the parts away."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -123,3 +123,32 @@ class EstimateView(BaseModel):
     items_per_second: float | None = Field(description="Of one worker, as measured.")
     seconds: float | None = Field(description="Until the last face; null where it is not known.")
     sentence: str = Field(description="The same for people.")
+
+
+class S3Place(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        max_length=1200, description="`s3://bucket/folder`: everything whose address begins so.", min_length=1
+    )
+    wanted: Literal["voice", "face"] = Field(
+        "voice", description="Which files of it: recordings, or pictures."
+    )
+
+
+class S3Next(S3Place):
+    after: str | None = Field(None, max_length=1100, description="`next` of the answer before.")
+
+
+class S3Found(BaseModel):
+    url: str
+    recordings: int
+    left_out: int = Field(description="Notes, tables and the like.")
+    size_bytes: int = Field(description="Of the recordings.")
+    more: bool = Field(description="Only the first ten thousand objects were counted.")
+
+
+class S3Taken(BaseModel):
+    items: list[NewItem] = Field(description="For `POST /api/v1/jobs`, as they are.")
+    left_out: int
+    next: str | None = Field(description="Send it as `after` for more; null at the end.")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from flask import Response, request
 
+from core import s3_sources
 from core.errors import TooLarge
 from core.estimates import estimate
 from core.manifest import check_manifest
@@ -21,8 +22,13 @@ from dashboard.api.source_schemas import (
     ManifestProblem,
     ManifestQuery,
     ManifestView,
+    S3Found,
+    S3Next,
+    S3Place,
+    S3Taken,
 )
 from dashboard.identity import viewer
+from dashboard.permissions import require_submitter
 from dashboard.services import services
 
 api = api_blueprint("sources", "Where the recordings of a job come from, and what it would come to.")
@@ -71,3 +77,31 @@ def how_long(query: EstimateQuery) -> Response:
             priority=query.priority,
         )
     return answer(EstimateView(**asdict(found), sentence=found.sentence))
+
+
+@api.post("/sources/s3/check", responses={200: S3Found})
+def look(body: S3Place) -> Response:
+    """What lies at an address in S3, without taking any of it in."""
+    require_submitter(viewer())
+    here = services()
+    place = s3_sources.find_place(body.url, s3_sources.open_places(here.settings))
+    return answer(S3Found(url=place.url, **asdict(s3_sources.look(here.store, place, body.wanted))))
+
+
+@api.post("/sources/s3", responses={200: S3Taken})
+def take(body: S3Next) -> Response:
+    """Take in the next hundred recordings of an address in S3; answers the items to make a job of."""
+    user = viewer()
+    require_submitter(user)
+    here = services()
+    place = s3_sources.find_place(body.url, s3_sources.open_places(here.settings))
+    taken = s3_sources.take(
+        here.database,
+        here.store,
+        place,
+        owner_id=user.id,
+        max_bytes=here.settings.max_upload_bytes,
+        after=body.after or "",
+        wanted=body.wanted,
+    )
+    return answer(S3Taken(items=taken.items, left_out=taken.left_out, next=taken.next))

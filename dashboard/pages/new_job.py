@@ -11,6 +11,7 @@ from core.archives import MOST_ARCHIVE_BYTES
 from core.job_lists import JobFilter, find_jobs
 from core.queries import get_job, list_models
 from core.registry import input_of
+from core.s3_sources import open_places
 from dashboard.identity import viewer
 from dashboard.permissions import may_operate, require_submitter
 from dashboard.security import policy_with
@@ -43,7 +44,7 @@ def show() -> ResponseReturnValue:
             jobs=jobs,
             earlier=earlier,
             may_operate=may_operate(user),
-            s3_places=[],
+            s3_places=[place.url for place in open_places(settings)],
             max_bytes=settings.max_upload_bytes,
             max_archive_bytes=MOST_ARCHIVE_BYTES,
             max_items=settings.max_items_per_job,

@@ -72,6 +72,7 @@ GET    /api/v1/jobs/{job}/results.jsonl                  401     200     404    
 GET    /api/v1/jobs/{job}/results.parquet                401     200     404    200     200      200    200     200
 POST   /api/v1/jobs/{paused}/resume                      401     403     404    200     200      200    403     403
 POST   /api/v1/jobs/{failed}/retry                       401     403     404    200     200      200    403     403
+POST   /api/v1/jobs/steer                                401     403     404    200     200      200    403     403
 GET    /api/v1/jobs/{job}/throughput                     401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/timeline                       401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/training                   401     200     404    200     200      200    200     200
@@ -114,6 +115,8 @@ PUT    /api/v1/retention/faces                           401     403     403    
 DELETE /api/v1/retention/{rule}                          401     403     403    403     403      204    403     403
 GET    /api/v1/retention/preview                         401     403     403    403     200      200    403     403
 POST   /api/v1/retention/purge                           401     403     403    403     403      200    403     403
+POST   /api/v1/sources/s3                                401     403     200    200     200      200    403     200
+POST   /api/v1/sources/s3/check                          401     403     200    200     200      200    403     200
 GET    /api/v1/storage                                   401     403     403    403     200      200    403     403
 GET    /api/v1/tokens                                    401     200     200    200     200      200    200     200
 POST   /api/v1/tokens                                    401     201     201    201     201      201    403     201
@@ -168,6 +171,7 @@ GET    /jobs/{job}                                       303     200     404    
 GET    /jobs/{job}/compare                               303     200     404    200     200      200    200     200
 GET    /jobs/{job}/compare/{queued}                      303     200     404    200     200      200    200     200
 GET    /jobs/{job}/compare/{queued}/rows                 303     200     404    200     200      200    200     200
+POST   /jobs/steer                                       303     403     200    200     200      200    403     200
 GET    /jobs/{job}/summary                               303     200     404    200     200      200    200     200
 GET    /jobs/{job}/tiles                                 303     200     404    200     200      200    200     200
 POST   /jobs/{queued}/cancel                             303     403     404    303     303      303    403     403

@@ -62,6 +62,8 @@ CALLS: dict[str, Call] = {
     "POST /api/v1/jobs/{job_id}/contact-sheet.pdf": lambda c: list(
         c.stream_contact_sheets_of("job_1", [1, 2])
     ),
+    "POST /api/v1/sources/s3/check": lambda c: c.look_in_s3("s3://bucket/voices"),
+    "POST /api/v1/sources/s3": lambda c: c.take_from_s3("s3://bucket/voices", after="voices/a"),
     "POST /api/v1/archives": lambda c: c.send_archive(_file()),
     "POST /api/v1/uploads": lambda c: c.begin_upload("a.wav", 5, "mine"),
     "GET /api/v1/uploads/{upload_id}": lambda c: c.upload("up_1"),
@@ -90,6 +92,7 @@ CALLS: dict[str, Call] = {
     "POST /api/v1/jobs/{job_id}/rerun": lambda c: c.rerun("job_1", which="all", dry_run=True),
     "POST /api/v1/jobs/{job_id}/priority": lambda c: c.set_priority("job_1", -5),
     "GET /api/v1/jobs/{job_id}/timeline": lambda c: c.timeline("job_1"),
+    "POST /api/v1/jobs/steer": lambda c: c.steer(["job_1", "job_2"], "label", label="team=radio"),
     "GET /api/v1/jobs/{job_id}/throughput": lambda c: c.throughput("job_1"),
     "GET /api/v1/jobs/{job_id}/webhook": lambda c: c.webhook("job_1"),
     "GET /api/v1/jobs/{job_id}/items": lambda c: list(

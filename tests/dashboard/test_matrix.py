@@ -74,6 +74,7 @@ def world(object_store_server: ObjectStore, tmp_path_factory: pytest.TempPathFac
         update={
             "s3_bucket": "matrix",
             "s3_public_url": object_store_server.endpoint_url,
+            "s3_sources": "s3://open-to-jobs",
             "webhooks_to_private": True,
         }
     )
@@ -82,6 +83,7 @@ def world(object_store_server: ObjectStore, tmp_path_factory: pytest.TempPathFac
         patch.setattr(events, "LONGEST_SECONDS", 0.0)  # streams of news would not end by themselves
         patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
         place = make_place(settings)
+        place.store.of_bucket("open-to-jobs").ensure_bucket()
         yield World(place, folder)
         place.database.dispose()
 

@@ -4,6 +4,7 @@ import { byId, count, sizeOf } from "./chosen_files.js";
 
 let found = null; // what lies at the address in S3 that was looked at
 
+const place = () => ({ url: byId("s3-url").value.trim(), wanted: byId("model").selectedOptions[0]?.dataset.input || "voice" });
 const changed = () => document.dispatchEvent(new Event("source:changed"));
 
 export function earlierJob() {
@@ -23,7 +24,7 @@ export async function takeFromS3(key, most) {
   bar.hidden = false;
   try {
     do {
-      const some = await ask("/api/v1/sources/s3", { url: byId("s3-url").value.trim(), after });
+      const some = await ask("/api/v1/sources/s3", { ...place(), after });
       items.push(...some.items.map((item) => ({ ...item, key: key(item.key) })));
       after = some.next;
       if (items.length > most) throw new Error(`A job takes at most ${count(most)} recordings; there are more at this address.`);
@@ -41,7 +42,7 @@ async function look() {
   byId("s3-found").className = "";
   byId("s3-found").textContent = "Looking…";
   try {
-    found = await ask("/api/v1/sources/s3/check", { url: byId("s3-url").value.trim() });
+    found = await ask("/api/v1/sources/s3/check", place());
     const { recordings, left_out: aside, size_bytes: bytes, more } = found;
     byId("s3-found").textContent = `${more ? "At least " : ""}${count(recordings)} recording${recordings === 1 ? "" : "s"}, ${sizeOf(bytes)}.` +
       (aside ? ` ${count(aside)} other files are left out.` : "");
