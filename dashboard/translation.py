@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import gettext as catalogues
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,7 +65,7 @@ def register_translation(app: Flask, folder: Path = FOLDER) -> None:
         if not has_request_context():
             return ENGLISH
         if "language" not in g:
-            g.language = request.accept_languages.best_match(offered, ENGLISH)
+            g.language = _best(request.accept_languages.values(), offered)
         return str(g.language)
 
     def gettext(text: str) -> str:
@@ -80,6 +80,15 @@ def register_translation(app: Flask, folder: Path = FOLDER) -> None:
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.globals["language"] = language
     app.jinja_env.filters["words"] = gettext
+
+
+def _best(asked: Iterable[str], offered: list[str]) -> str:
+    """The first that is there, also for a region of it. Werkzeug would take a later one that is spelt alike."""
+    for language in asked:
+        for name in (language, language.partition("-")[0]):
+            if name in offered:
+                return name
+    return ENGLISH
 
 
 def said(text: str) -> str:

@@ -10,13 +10,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from core.config import to_environment
+from core.config import Settings, to_environment
 from core.stack import ports
 from tests.conftest import REPOSITORY, settings_for
 from tests.dashboard.conftest import Place, make_place
@@ -65,15 +66,25 @@ class Visitor:
             self.complaints.append(f"{status} from {url}")
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+@contextmanager
+def browsing() -> Iterator[Browser | None]:
+    """A headless Chromium; None where there is none on this machine."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        pytest.skip(f"no Chromium on this machine (looked for {', '.join(_NAMES)})")
+        yield None
+        return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_SWITCHES)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with browsing() as browser:
+        if browser is None:
+            pytest.skip(f"no Chromium on this machine (looked for {', '.join(_NAMES)})")
+        yield browser
 
 
 @pytest.fixture
@@ -85,6 +96,14 @@ def live_place(sqlite_database_url: str, object_store: ObjectStore) -> Iterator[
     )
     make_ledger(settings.database_url)
     place = make_place(settings)
+    with serving(settings):
+        yield place
+    place.database.dispose()
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[None]:
+    """The dashboard behind gunicorn, at its `public_url`, over a SQLite ledger."""
     server = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", "python:dashboard.gunicorn_config", "dashboard.wsgi:app"],
         env={**os.environ, **to_environment(settings), "PYTHONPATH": str(REPOSITORY)},
@@ -92,11 +111,10 @@ def live_place(sqlite_database_url: str, object_store: ObjectStore) -> Iterator[
     )
     try:
         _wait_for(settings.public_url, server)
-        yield place
+        yield
     finally:
         server.terminate()
         server.wait(20)
-        place.database.dispose()
 
 
 @pytest.fixture
@@ -112,7 +130,7 @@ def visitor(chromium: Browser, live_place: Place) -> Iterator[Visitor]:
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while True:
         try:
             with urllib.request.urlopen(f"{address}/healthz", timeout=5):
