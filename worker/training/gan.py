@@ -88,8 +88,15 @@ class GanTraining(Task):
             *entries_of(self._dataset, "voice", "train"),
             *entries_of(self._dataset, "voice", "validation"),
         ]
+        said = (self._dataset.sha256, self._spec.machine.seed, self._recipe.augmentation)
         views = voice_views(self._dataset, self._recipe.augmentation, self._spec.machine.seed)
-        self._conditions = FrozenFeatures(self._voice, entries, views, world.say)
+        self._conditions = FrozenFeatures(
+            self._voice,
+            entries,
+            views,
+            world,
+            said=said,
+        )
 
     def sources(self, phase: str, epoch: int) -> tuple[Source, Source | None]:
         read_face = face_reader(self._pictures, self._recipe.augmentation)

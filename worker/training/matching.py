@@ -213,7 +213,9 @@ class MatchingTraining(Task):
             else face_views(self._pictures, augmentation, seed)
         )
         (base,) = (base for head, base in self._bases if head is network)
-        features = FrozenFeatures(base, [*train, *validation], views, self.world.say)
+        features = FrozenFeatures(
+            base, [*train, *validation], views, self.world, said=(self._dataset.sha256, seed, augmentation)
+        )
         if self._spec.parent is None or side == "face":
             network.set_statistics(features.all_views(train))
         return features.read

@@ -99,7 +99,7 @@ class _Training:
     ) -> None:
         self._task, self._phases, self._settings = task, phases, run
         self._tell, self._should_stop = tell, should_stop
-        self._world = world = replace(world, say=self._say_at_the_beginning)
+        self._world = world = replace(world, say=self._say_at_the_beginning, kept=RunFolder(run.folder).kept)
         self._state, self._began = State(), time.monotonic()
         self._bits = choose_bits(run.precision, world.device)
         self._folder = RunFolder(run.folder)

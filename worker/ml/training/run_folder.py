@@ -23,10 +23,11 @@ class RunFolder:
             folder / "model",
         )
         self.history, self.events = folder / HISTORY, folder / EVENTS
+        self.kept = folder / "kept"
 
     def make(self) -> None:
         """Make what is missing, and clear away what a killed run left half written."""
-        for folder in (self.checkpoints, self.samples, self.events.parent):
+        for folder in (self.checkpoints, self.samples, self.events.parent, self.kept):
             folder.mkdir(parents=True, exist_ok=True)
             for unfinished in folder.glob("*.part"):
                 unfinished.unlink()

@@ -133,12 +133,14 @@ class World:
         rank, processes: which process of how many this is.
         say: to be called now and then by a `begin` that takes long, with what it does; it does not return where the
             training was asked to stop.
+        kept: where a task may keep what it works out in `begin`, for when it goes on; None where nothing is kept.
     """
 
     device: torch.device
     rank: int = 0
     processes: int = 1
     say: Callable[[str], None] = lambda doing: None
+    kept: Path | None = None
 
 
 class Task(ABC):
