@@ -39,6 +39,7 @@ from dashboard.api import (
     retention,
     schedules,
     sources,
+    steering,
     storage_and_health,
     tokens,
     trainings,
@@ -110,6 +111,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_api(news.api)
     app.register_api(job_history.api)
     app.register_api(comparison.api)
+    app.register_api(steering.api)
     app.register_api(marks.api)
     app.register_api(uploads.api)
     app.register_api(sources.api)

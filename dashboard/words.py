@@ -114,3 +114,13 @@ JOB_SORT_WORDS: dict[str, str] = {
     "largest": "Largest first",
     "priority": "By priority",
 }
+
+# What was done to many jobs at once.
+STEERED_WORDS: dict[str, str] = {
+    "pause": "paused",
+    "resume": "resumed",
+    "cancel": "cancelled",
+    "retry": "tried again",
+    "label": "labelled",
+    "unlabel": "without the label now",
+}

@@ -111,6 +111,16 @@ class Jobs(Asking):
         answer = json_of(self._ask("POST", place("jobs", job_id, "retry"), json=body))
         return int(answer["retried"]), JobView.read(answer["job"])
 
+    def steer(self, job_ids: Sequence[str], action: str, *, label: str = "") -> list[answers.SteeredView]:
+        """Does the same to up to 200 jobs; what is refused for one is told for that one.
+
+        Args:
+            action: `pause`, `resume`, `cancel`, `retry`, `label` or `unlabel`.
+            label: `name=value` to put on, the name to take off.
+        """
+        body = {"jobs": list(job_ids), "action": action, "label": label}
+        return self._read(answers.SteeredList, "POST", place("jobs", "steer"), json=body)["data"]
+
     def set_priority(self, job_id: str, priority: int) -> JobView:
         """Changes when a job has its turn, at the next claim."""
         return self._job("POST", place("jobs", job_id, "priority"), json={"priority": priority})

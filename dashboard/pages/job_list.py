@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -19,9 +21,10 @@ from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL, JobState
 from core.tables import Job, ModelVersion, User
 from dashboard.identity import viewer
-from dashboard.permissions import may_submit
+from dashboard.job_steering import ACTIONS, Action, Outcome, steer
+from dashboard.permissions import may_change, may_submit, require_submitter
 from dashboard.services import services
-from dashboard.words import JOB_KIND_WORDS, JOB_SORT_WORDS
+from dashboard.words import JOB_KIND_WORDS, JOB_SORT_WORDS, STEERED_WORDS
 
 bp = Blueprint("job_list", __name__)
 
@@ -61,10 +64,43 @@ def rows() -> str:
         return render_template("jobs/_rows.html", **_page(session))
 
 
-def _page(session: Session) -> dict[str, object]:
+@bp.post("/jobs/steer")
+def many() -> ResponseReturnValue:
+    """The same change of all chosen jobs; then the list as it was, with what became of them."""
     user = viewer()
-    given = {name: value for name in _FIELDS if (value := request.args.get(name, "").strip()[:200])}
-    before = request.args.get("before", "")[:600] or None
+    require_submitter(user)
+    query = dict(parse_qsl(request.form.get("query", "")[:2000].lstrip("?")))
+    action = next((one for one in ACTIONS if one == request.form.get("action")), None)
+    if action is None:
+        raise InvalidRequest("Say what to do with these jobs.")
+    chosen, label = request.form.getlist("job")[:1000], request.form.get("label", "")[:600]
+    try:
+        told = _told(action, steer(user, chosen, action, label))
+    except InvalidRequest as error:
+        told = [error.message]
+    with services().database.read() as session:
+        page = _page(session, query)
+        if "HX-Request" in request.headers:
+            return render_template("jobs/_rows.html", told=told, **page)
+        return render_template("jobs/list.html", told=told, **page, **_choices(session))
+
+
+def _told(action: Action, outcomes: Sequence[Outcome]) -> list[str]:
+    """What became of them: how many were changed, and each reason once."""
+    changed = sum(one.job is not None for one in outcomes)
+    said = [f"{changed} {'job' if changed == 1 else 'jobs'} {STEERED_WORDS[action]}."] if changed else []
+    reasons = Counter(one.refused.message for one in outcomes if one.refused is not None)
+    return said + [f"{count} not: {reason}" for reason, count in reasons.most_common(5)]
+
+
+def _page(session: Session, asked: Mapping[str, str] | None = None) -> dict[str, object]:
+    """Args:
+    asked: the fields of an address, where they are not those of the request's own.
+    """
+    user = viewer()
+    asked = request.args if asked is None else asked
+    given = {name: value for name in _FIELDS if (value := asked.get(name, "").strip()[:200])}
+    before = asked.get("before", "")[:600] or None
     wrong = None
     try:
         which = _filter(given)
@@ -86,6 +122,8 @@ def _page(session: Session) -> dict[str, object]:
         "seen": seen,
         "live": any(job.state not in JOB_FINAL for job in found.jobs),
         "may_submit": may_submit(user),
+        "mine": {job.id for job in found.jobs if may_change(user, job)},
+        "query": urlencode({**given, **({"before": before} if before else {})}),
     }
 
 
