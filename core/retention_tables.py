@@ -1,10 +1,10 @@
-"""How long things are kept."""
+"""How long things are kept, and how much there is of them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import BigInteger, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.tables import Base
@@ -23,3 +23,15 @@ class RetentionRule(Base):
     days: Mapped[int | None]  # none: kept for good, whatever a wider rule says
     changed_by: Mapped[str] = mapped_column(ForeignKey("users.id"))
     changed_at: Mapped[datetime]
+
+
+class StorageSum(Base):
+    """How much is stored of one kind, as it was summed up last; all rows are of the same moment."""
+
+    __tablename__ = "storage_sums"
+
+    kind: Mapped[str] = mapped_column(String(24), primary_key=True)
+    place: Mapped[int]  # in the order in which they are shown
+    count: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]

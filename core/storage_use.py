@@ -1,25 +1,28 @@
 """How much is stored of each kind, by what the ledger says.
 
-Sums over a million rows take a second or so; the answer is kept for ten minutes and says when it was made.
+Sums over millions of rows take seconds, so nobody waits for them: the ticker makes them every few minutes and keeps
+them in the ledger, where whoever asks finds them, with the moment that they are of.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.database import Database, now
+from core.retention_tables import StorageSum
 from core.tables import Artifact, DatasetShard, DatasetVersion, ModelVersion, Recording
 from core.training_tables import JobFile
 from core.upload_tables import Upload
 
-KEPT_SECONDS = 600.0
+# How often the ticker sums up, and after how long without it whoever asks does so.
+SUM_SECONDS = 300.0
+_KEPT = timedelta(seconds=600)
 _ARTIFACTS = {"face": "faces", "thumbnail": "thumbnails", "spectrogram": "spectrograms"}
 
 
@@ -40,23 +43,38 @@ class StorageUse:
         return sum(use.bytes for use in self.kinds)
 
 
-_known: dict[str, tuple[float, StorageUse]] = {}
-_lock = threading.Lock()
-
-
 def storage_use(database: Database, *, fresh: bool = False) -> StorageUse:
-    """What is stored.
+    """What is stored, as it was summed up last.
 
     Args:
-        fresh: sum up now, whatever is still known.
+        fresh: sum up now, however new that is.
     """
-    place = str(database.engine.url)
-    with _lock:  # several people who look at once need one sum
-        known = _known.get(place)
-        if known is None or fresh or time.monotonic() - known[0] > KEPT_SECONDS:
-            with database.read() as session:
-                known = _known[place] = (time.monotonic(), _sum_up(session))
-        return known[1]
+    if not fresh and (known := _kept(database)) is not None:
+        return known
+    return sum_up(database)
+
+
+def sum_up(database: Database) -> StorageUse:
+    """Sums up, and keeps the sums."""
+    with database.read() as session:
+        use = _sum_up(session)
+    with database.write() as session:
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        new = insert(StorageSum)
+        changed = {name: new.excluded[name] for name in ("place", "count", "bytes", "at")}
+        session.execute(
+            new.on_conflict_do_update(index_elements=["kind"], set_=changed),
+            [{"place": place, "at": use.at, **vars(one)} for place, one in enumerate(use.kinds)],
+        )
+    return use
+
+
+def _kept(database: Database) -> StorageUse | None:
+    with database.read() as session:
+        rows = session.scalars(select(StorageSum).order_by(StorageSum.place)).all()
+        if not rows or rows[0].at < now(session) - _KEPT:
+            return None
+    return StorageUse(rows[0].at, tuple(Use(row.kind, row.count, row.bytes) for row in rows))
 
 
 def _sum_up(session: Session) -> StorageUse:
@@ -70,7 +88,7 @@ def _sum_up(session: Session) -> StorageUse:
     return StorageUse(
         now(session),
         (
-            _of(session, "recordings", Recording.size_bytes),
+            _of(session, "recordings", Recording.size_bytes, Recording.purged_at.is_(None)),
             *found.values(),
             _of_files("models", models),
             _of_files("datasets", datasets, _of(session, "", DatasetShard.size_bytes)),

@@ -28,6 +28,7 @@ from core.model_deletion import remove_unregistered_files
 from core.outbox import Doorbell, publish, ring_again
 from core.purging import purge
 from core.queue import CeleryDoorbell, make_celery
+from core.storage_use import SUM_SECONDS, sum_up
 from core.store import Store
 from core.uploads import sweep
 from core.webhooks import deliver
@@ -95,6 +96,11 @@ def tidy(database: Database, store: Store) -> None:
         log.info("removed what the rules of retention let go", things=purged)
 
 
+def count_storage(database: Database) -> None:
+    """Sums up what is stored, for whoever asks."""
+    _tried("sum up", lambda: len(sum_up(database).kinds))
+
+
 def _tried(what: str, step: Callable[[], int]) -> int:
     try:
         return step()
@@ -130,6 +136,7 @@ def main() -> None:
         ("schedules", scheduling.round, settings.tick_seconds),
         ("notes", scheduling.deliver, settings.tick_seconds),
         ("tidying", lambda: tidy(database, store), _TIDY_SECONDS),
+        ("counting", lambda: count_storage(database), SUM_SECONDS),
     ):
         # Whatever they are at can be left at any point, so nothing waits for them at the end.
         threading.Thread(target=_again_and_again, args=(step, seconds, stop), name=name, daemon=True).start()

@@ -25,7 +25,7 @@ class UseView(BaseModel):
 
 
 class StorageView(BaseModel):
-    at: datetime = Field(description="When it was summed up; that is done every ten minutes at most.")
+    at: datetime = Field(description="When it was summed up, which the ticker does every five minutes.")
     bytes: int
     data: list[UseView]
     next: str | None = None

@@ -122,6 +122,15 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("kind", "scope", name=op.f("pk_retention_rules")),
     )
+    op.create_table(
+        "storage_sums",
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("at", Moment(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_storage_sums")),
+    )
 
     op.create_table(
         "job_webhooks",
@@ -149,7 +158,7 @@ def downgrade() -> None:
         table.drop_constraint(op.f("fk_webhook_deliveries_job_id_jobs"), type_="foreignkey")
         table.drop_column("job_id")
         table.alter_column("run_id", existing_type=sa.String(length=40), nullable=False)
-    for name in ("job_webhooks", "retention_rules", "face_marks", "uploads"):
+    for name in ("job_webhooks", "storage_sums", "retention_rules", "face_marks", "uploads"):
         op.drop_table(name)
     with op.batch_alter_table("workers") as table:
         table.drop_column("leaving_at")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from sqlalchemy import update
+
 from core.accounts import Role
+from core.database import now
 from core.health import check_health
+from core.retention_tables import StorageSum
 from core.storage_use import storage_use
+from core.ticker import count_storage
 from tests.dashboard.conftest import SOUND, Place
 
 
@@ -44,3 +51,15 @@ def test_only_operators_open_storage_and_health(sqlite_place: Place) -> None:
     for path, word in (("/storage", "Recordings"), ("/health", "Object store")):
         assert word in olga.get(path).text
         assert ada.get(path).status_code == 403
+
+
+def test_sums_that_the_ticker_made_are_read_and_not_made_again(place: Place) -> None:
+    place.script("ada").send(SOUND)
+    count_storage(place.database)
+    count_storage(place.database)
+    with place.database.write() as session:
+        session.execute(update(StorageSum).where(StorageSum.kind == "recordings").values(count=77))
+    assert storage_use(place.database).kinds[0].count == 77
+    with place.database.write() as session:  # the ticker has been away for long
+        session.execute(update(StorageSum).values(at=now(session) - timedelta(hours=1)))
+    assert storage_use(place.database).kinds[0].count == 1
