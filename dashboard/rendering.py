@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from flask import Flask, Response, request, url_for
+from flask import Flask
 from markupsafe import Markup
 
 from core.metric_words import metric_interval, metric_number, metric_title
@@ -21,11 +19,11 @@ from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.navigation import has_page, main_links, operate_links
 from dashboard.security import csrf_token
+from dashboard.static_files import register_static_files
 from dashboard.training_words import PROGRAM_WORDS, TASK_WORDS
 from dashboard.translation import Said, register_translation, said
 from dashboard.words import ITEM_WORDS, JOB_WORDS, PREPARE_WORDS, STEP_WORDS
 
-_A_YEAR = 365 * 24 * 3600
 # Thinner than this, a part of the bar could not be seen at all.
 _THINNEST_PERCENT = 0.8
 
@@ -40,18 +38,11 @@ class Part:
 
 
 def register_rendering(app: Flask) -> None:
-    hashes = _static_hashes(Path(app.static_folder or ""))
-
-    def static_url(name: str) -> str:
-        # Named by its content, a file may be kept for ever.
-        return url_for("static", filename=name, v=hashes[name])
-
+    register_static_files(app)
     register_translation(app)
-    app.after_request(_keep_static)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         csrf_token=csrf_token,
-        static_url=static_url,
         viewer=viewer_or_none,
         has_page=has_page,
         main_links=main_links,
@@ -80,16 +71,6 @@ def register_rendering(app: Flask) -> None:
         metric_title=lambda name: said(metric_title(name)),
     )
     app.jinja_env.tests["drawn"] = _is_drawn
-
-
-def _keep_static(response: Response) -> Response:
-    if request.endpoint == "static" and response.status_code in (200, 304):
-        # Scripts import one another by plain names, so those are asked for anew each time; the answer is mostly 304.
-        named_by_content = "v" in request.args
-        response.headers["Cache-Control"] = (
-            f"public, max-age={_A_YEAR}, immutable" if named_by_content else "no-cache"
-        )
-    return response
 
 
 def bar(job: Job) -> list[Part]:
@@ -196,11 +177,3 @@ def job_words(job: Job) -> str:
 
 def _is_drawn(row: ItemRow) -> bool:
     return row.state in ITEM_WITH_FACE and row.face_key is not None
-
-
-def _static_hashes(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
