@@ -89,6 +89,7 @@ class CheckView(TypedDict):
     says: str
     milliseconds: float
     facts: dict[str, Any]
+    do: str
 
 
 class Checked(TypedDict):
@@ -373,6 +374,7 @@ class GoingView(TypedDict):
     count: int
     bytes: int
     shared: int
+    finished: bool
 
 
 class Gone(TypedDict):

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from core.client.asking import Asking, place
 from core.client.event_stream import EventReader
 from core.client.refusals import unreachable
-from core.errors import Retryable
+from core.errors import ServiceUnreachable
 from core.states import JOB_FINAL
 
 # A comment comes every 15 s; three that stay away are a connection that died.
@@ -69,7 +69,7 @@ class News(Asking):
                         failures = 0
                         number = int(message.id) if message.id.isascii() and message.id.isdigit() else None
                         yield Event(number, message.name, json.loads(message.data))
-            except (Retryable, HTTPError, requests.RequestException, OSError, ValueError) as error:
+            except (ServiceUnreachable, HTTPError, requests.RequestException, OSError, ValueError) as error:
                 failures += 1
                 if failures > _MOST_FAILURES:
                     raise unreachable(self.url) from error

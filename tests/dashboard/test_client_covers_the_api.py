@@ -93,7 +93,6 @@ CALLS: dict[str, Call] = {
     "POST /api/v1/jobs/{job_id}/priority": lambda c: c.set_priority("job_1", -5),
     "GET /api/v1/jobs/{job_id}/timeline": lambda c: c.timeline("job_1"),
     "POST /api/v1/jobs/steer": lambda c: c.steer(["job_1", "job_2"], "label", label="team=radio"),
-    "POST /api/v1/jobs/steer": lambda c: c.steer(["job_1", "job_2"], "label", label="team=radio"),
     "GET /api/v1/jobs/{job_id}/throughput": lambda c: c.throughput("job_1"),
     "GET /api/v1/jobs/{job_id}/webhook": lambda c: c.webhook("job_1"),
     "GET /api/v1/jobs/{job_id}/items": lambda c: list(
