@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, case, func, select, true
@@ -270,6 +271,7 @@ def eta_seconds(job: Job) -> float | None:
     return left / job.rate_per_second
 
 
+@cache  # putting it together takes longer than asking it
 def _item_rows() -> Select[*tuple[Any, ...]]:
     face, spectrogram, thumbnail = aliased(Artifact), aliased(Artifact), aliased(Artifact)
     return (
