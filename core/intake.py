@@ -103,7 +103,9 @@ class Keys:
 def _check(path: Path) -> None:
     shown = _readable(str(path))
     if shown.startswith(("s3:/", "http:/", "https:/")):
-        raise InvalidRequest(f"{shown}: only files and folders of this machine can be submitted so far.")
+        raise InvalidRequest(
+            f"{shown}: only files and folders of this machine, and s3://bucket/folder, can be submitted."
+        )
     try:
         path.stat()
     except FileNotFoundError:

@@ -213,7 +213,7 @@ def _wrong_key(key: str, first_use: dict[str, int]) -> str | None:
 
 def _wrong_path(folder: Path, written: str) -> str | None:
     if "://" in written:
-        return f"names {written!r}: only files of this machine can be submitted so far"
+        return f"names {written!r}: only files of this machine can be named here"
     try:
         path = folder / written
         if path.is_file():

@@ -8,18 +8,17 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypedDict, Unpack
 
+from core.batch import Batch, Count, Wanted, count_given, send_given, sort_given
 from core.client import Client
 from core.client_views import ErrorCount, JobView
 from core.downloads import CONTACT_SHEET, RESULTS, Download, prepare_folder
 from core.downloads import download as download_results
-from core.errors import Retryable
-from core.intake import Intake, take_in_paths
+from core.errors import InvalidRequest, Retryable
 from core.progress import Progress, Silent, make_progress
-from core.sending import send_all
 from core.states import ItemState, JobState
 
 # A restart of everything takes seconds; a machine that boots, minutes.
@@ -44,6 +43,7 @@ class SubmitResult:
     per_second: float | None
     errors: tuple[ErrorCount, ...]
     out: Path | None = None
+    webhook_secret: str | None = None  # told once, by the answer that made the job
 
     @property
     def all_done(self) -> bool:
@@ -61,53 +61,114 @@ class SubmitResult:
             "out": str(out) if out else None,
             "results": str(out / RESULTS) if out else None,
             "contact_sheet": str(out / CONTACT_SHEET) if out and (out / CONTACT_SHEET).exists() else None,
+            **({"webhook_secret": self.webhook_secret} if self.webhook_secret else {}),
         }
 
 
 _COUNTS = ("total", "done", "cached", "failed", "cancelled", "skipped", "left_out")
 
 
+class Order(TypedDict, total=False):
+    """What is asked of a job besides its recordings."""
+
+    model: str | None
+    name: str | None
+    priority: int
+    seed: int
+    labels: Mapping[str, str] | None
+    webhook_url: str | None
+    earlier: str | None  # take over the recordings of that job, instead of any that are given
+    which: str  # of its recordings: all, failed or faces
+
+
 def submit(
     client: Client,
-    paths: Sequence[Path],
+    given: Sequence[str | Path],
     *,
-    model: str | None = None,
-    name: str | None = None,
-    priority: int = 0,
-    seed: int = 0,
-    labels: Mapping[str, str] | None = None,
     progress: Progress | None = None,
-) -> tuple[JobView, Intake]:
+    **order: Unpack[Order],
+) -> tuple[JobView, Batch]:
     """Sends the recordings, or the pictures for a model that draws from those, and makes the job.
+
+    Args:
+        given: folders, files, manifests, ZIP archives, and addresses such as `s3://bucket/folder`.
 
     Raises:
         InvalidRequest: there is nothing to submit, or it cannot be read; nothing was submitted.
         ServiceUnreachable: nothing was submitted.
     """
     progress = progress or Silent()
-    wanted: Literal["voice", "face"] = "voice"
-    if model is not None and client.model(model).input == "face":
-        wanted = "face"
-    intake = take_in_paths(paths, wanted)
-    if intake.left_out:
-        what = "recordings" if wanted == "voice" else "pictures"
-        progress.note(f"{intake.left_out} files that are no {what} were left out.")
-    total = len(intake.lines)
-    try:
-        items = send_all(client, intake.lines, lambda done: progress.step("sending", done, total))
-    except KeyboardInterrupt:
-        progress.note("Stopped before the job was made: nothing was submitted.")
-        raise
+    _check_order(given, order)
+    earlier, model = order.get("earlier"), order.get("model")
+    batch = Batch()
+    if not earlier:
+        wanted = _wanted(client, model)
+        try:
+            batch = send_given(client, sort_given(given), wanted, progress)
+        except KeyboardInterrupt:
+            progress.note("Stopped before the job was made: nothing was submitted.")
+            raise
+        if batch.left_out:
+            what = "recordings" if wanted == "voice" else "pictures"
+            progress.note(f"{batch.left_out} files that are no {what} were left out.")
     job = client.create_job(
-        items,
+        batch.items,
         idempotency_key=uuid.uuid4().hex,
         model=model,
-        name=name or _name_for(paths),
-        priority=priority,
-        seed=seed,
-        labels=labels,
+        name=order.get("name") or (_name_for(given) if given else ""),
+        priority=order.get("priority", 0),
+        seed=order.get("seed", 0),
+        labels=order.get("labels"),
+        webhook_url=order.get("webhook_url"),
+        source={"job": earlier, "which": order.get("which", "all")} if earlier else None,
     )
-    return job, intake
+    return job, batch
+
+
+def plan(client: Client, given: Sequence[str | Path], **order: Unpack[Order]) -> dict[str, Any]:
+    """What `submit` would come to, with nothing sent. The form is a contract: see docs/command_line.md.
+
+    Raises:
+        InvalidRequest: as `submit`.
+    """
+    _check_order(given, order)
+    earlier, model = order.get("earlier"), order.get("model")
+    if earlier:
+        counts = client.job(earlier).raw["request_counts"]
+        faces = counts["done"] + counts["cached"]
+        totals = {"all": counts["total"], "failed": counts["failed"], "faces": faces}
+        counted = Count(recordings=totals[order.get("which", "all")])
+    else:
+        counted = count_given(client, sort_given(given), _wanted(client, model))
+    if not counted.recordings:
+        raise InvalidRequest("There is nothing to draw from.")
+    estimate = client.estimate(counted.recordings, model=model, priority=order.get("priority", 0))
+    return {
+        "recordings": counted.recordings,
+        "more": counted.more,
+        "bytes": None if earlier else counted.size_bytes,
+        "left_out": counted.left_out,
+        "model": estimate["model"],
+        "seconds": estimate["seconds"],
+        "estimate": estimate["sentence"],
+    }
+
+
+def secret_of(job: JobView) -> str | None:
+    """What signs the note of a job's end; only the answer that made the job tells it."""
+    secret = job.raw.get("webhook_secret")
+    return str(secret) if secret else None
+
+
+def _check_order(given: Sequence[str | Path], order: Order) -> None:
+    if order.get("earlier") and given:
+        raise InvalidRequest("Give either recordings or --job, and not both.")
+    if not order.get("earlier") and not given:
+        raise InvalidRequest("There is nothing to submit: name a folder, files, a manifest, a ZIP, or --job.")
+
+
+def _wanted(client: Client, model: str | None) -> Wanted:
+    return "face" if model is not None and client.model(model).input == "face" else "voice"
 
 
 def wait(
@@ -154,15 +215,11 @@ def download(client: Client, job_id: str, out: Path, *, progress: Progress | Non
 
 def submit_and_wait(
     client: Client,
-    paths: Sequence[Path],
+    given: Sequence[str | Path],
     out: Path | None,
     *,
-    model: str | None = None,
-    name: str | None = None,
-    priority: int = 0,
-    seed: int = 0,
-    labels: Mapping[str, str] | None = None,
     progress: bool | Progress = True,
+    **order: Unpack[Order],
 ) -> SubmitResult:
     """All three in a row; with no `out`, nothing is downloaded.
 
@@ -175,18 +232,17 @@ def submit_and_wait(
     shown = make_progress() if progress is True else progress or Silent()
     with shown:
         began = time.monotonic()
-        job, intake = submit(
-            client, paths, model=model, name=name, priority=priority, seed=seed, labels=labels, progress=shown
-        )
+        made, batch = submit(client, given, progress=shown, **order)
         try:
-            job = wait(client, job.id, progress=shown)
+            job = wait(client, made.id, progress=shown)
             seconds = time.monotonic() - began
             if out is not None:
                 download(client, job.id, out, progress=shown)
         except KeyboardInterrupt:
-            shown.note(how_it_goes_on(job.id, out))
+            shown.note(how_it_goes_on(made.id, out))
             raise
-    return result_of(job, left_out=intake.left_out, seconds=seconds, out=out)
+    result = result_of(job, left_out=batch.left_out, seconds=seconds, out=out)
+    return replace(result, webhook_secret=secret_of(made))
 
 
 def result_of(
@@ -219,6 +275,10 @@ def how_it_goes_on(job_id: str, out: Path | None = None) -> str:
     )
 
 
-def _name_for(paths: Sequence[Path]) -> str:
-    first = paths[0].resolve().name.encode("utf-8", "replace").decode()
-    return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
+def _name_for(given: Sequence[str | Path]) -> str:
+    first = str(given[0])
+    if first.startswith("s3://"):
+        first = first.rstrip("/").rsplit("/", 1)[-1]
+    else:
+        first = Path(first).resolve().name.encode("utf-8", "replace").decode()
+    return first if len(given) == 1 else f"{first} and {len(given) - 1} more"

@@ -207,6 +207,6 @@ def test_a_model_that_draws_from_pictures_gets_the_pictures_of_a_folder(tmp_path
         client = Client(service.url, "t")
         _, faces = submit(client, [tmp_path], model="mirror")
         _, voices = submit(client, [tmp_path], model="default@1")
-    assert [line.name for line in faces.lines] == ["b.JPG", "c.png"]
+    assert [item.name for item in faces.items] == ["b.JPG", "c.png"]
     assert faces.left_out == 3
-    assert [line.name for line in voices.lines] == ["a.wav"]
+    assert [item.name for item in voices.items] == ["a.wav"]
