@@ -17,6 +17,8 @@ from dashboard.services import services
 
 bp = Blueprint("account_page", __name__)
 
+_LIVES = (7, 30, 90, 365)
+
 
 @bp.get("/account")
 def show() -> ResponseReturnValue:
@@ -48,7 +50,9 @@ def add_token() -> ResponseReturnValue:
     try:
         scope = Scope(request.form.get("scope", ""))
         with services().database.write() as session:
-            plain, _ = new_token(session, user, request.form.get("name", ""), scope, ceiling=reach(user))
+            plain, _ = new_token(
+                session, user, request.form.get("name", ""), scope, ceiling=reach(user), days=_days()
+            )
     except (InvalidRequest, NotAllowed) as error:
         return _page(refused=error.message), 400
     except ValueError:
@@ -63,6 +67,14 @@ def revoke(token_id: str) -> ResponseReturnValue:
     return redirect(url_for("account_page.show"), 303)
 
 
+def _days() -> int | None:
+    """After how many days a new token ends; None for never."""
+    days = request.form.get("days", "")
+    if days not in ("", *map(str, _LIVES)):
+        raise InvalidRequest(f"A token ends after {', '.join(map(str, _LIVES))} days, or never.")
+    return int(days) if days else None
+
+
 def _page(*, said: str | None = None, refused: str | None = None, token: str | None = None) -> str:
     user = viewer()
     with services().database.read() as session:
@@ -72,6 +84,7 @@ def _page(*, said: str | None = None, refused: str | None = None, token: str | N
         user=user,
         tokens=tokens,
         scopes=[scope.value for scope in list(Scope)[: reach(user) + 1]],
+        lives=_LIVES,
         asks_current=user.password_hash is not None and not identity.came_by_link(),
         said=said,
         refused=refused,

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from core import people
 from core.accounts import Role
+from core.database import now
 from core.errors import Conflict, InvalidRequest
 from core.tables import User
 from dashboard.identity import viewer
@@ -69,11 +70,13 @@ def _role() -> Role:
 def _page(admin: User, *, refused: str | None = None, link: str | None = None, link_of: str = "") -> str:
     with services().database.read() as session:
         found = people.list_people(session, limit=_AT_ONCE + 1, after=request.args.get("after"))
+        at = now(session)
     shown = found[:_AT_ONCE]
     return render_template(
         "people/list.html",
         admin=admin,
         people=shown,
+        now=at,
         next=shown[-1].name if len(found) > _AT_ONCE else None,
         roles=[role.value for role in Role],
         refused=refused,

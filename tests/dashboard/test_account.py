@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 from core.accounts import Role
 from core.passwords import TRIES
@@ -44,6 +45,7 @@ def test_too_many_wrong_passwords_lock_out_and_a_link_still_comes_in(sqlite_plac
     answers = {signed_in(sqlite_place, "ada", "wrong")[1] for _ in range(TRIES)}
     assert answers == {403}
     assert signed_in(sqlite_place, "ada", GOOD)[1] == 403
+    assert "locked after wrong passwords" in sqlite_place.browser("root", Role.ADMIN).get("/people").text
     assert browser.get("/jobs").status_code == 200
     assert sqlite_place.browser().get("/jobs").status_code == 200
 
@@ -97,6 +99,12 @@ def test_a_token_made_on_the_page_is_shown_once(sqlite_place: Place) -> None:
     found = re.search(r"vs_[\w-]+", page.text)
     assert found is not None
     assert Script(sqlite_place.app, found[0]).get("/api/v1/me").status_code == 200
+    browser.post("/account/tokens", name="for a week", scope="read", days="7")
+    assert browser.post("/account/tokens", name="for a while", scope="read", days="8").status_code == 400
+    lives = {row["name"]: row["expires_at"] for row in browser.get("/api/v1/tokens").json["data"]}
+    assert lives.keys() == {"laptop", "for a week"} and lives["laptop"] is None
+    left = datetime.fromisoformat(lives["for a week"]) - datetime.now(UTC)
+    assert timedelta(days=6) < left < timedelta(days=8)
     shown = browser.get("/account").text
     assert "laptop" in shown and "vs_" not in shown
     assert browser.post("/account/tokens", name="more", scope="operate").status_code == 400
