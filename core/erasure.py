@@ -19,7 +19,8 @@ from core.errors import NotFound
 from core.jobs import cancel_job
 from core.mark_tables import FaceMark
 from core.moves import hold_job
-from core.purging import Deadline, Purged, drop_drawings, drop_files, drop_leftovers, unlink_faces
+from core.purging import Purged, drop_drawings, drop_files, drop_leftovers, unlink_faces
+from core.retention import Deadline
 from core.retention_tables import RetentionRule
 from core.schedule_tables import Collection, CollectionFile, JobWebhook, Schedule, WebhookDelivery
 from core.states import JOB_FINAL

@@ -24,6 +24,7 @@ from core.errors import VoicesketchError
 from core.identifiers import new_id
 from core.store import Store
 from core.tables import Outbox, Worker
+from core.worker_queries import list_queues
 
 _SHOWN = ("voicesketch", "celery", "redis", "sqlalchemy", "boto3", "flask", "gunicorn")
 _LARGE_WAL_BYTES = 256 * 2**20
@@ -31,6 +32,7 @@ _LEAST_DISK_BYTES = 2**30
 _MOST_SKEW_SECONDS = 5.0
 _BELL_WAITS_SECONDS = 60.0
 _WORKER_SILENT_SECONDS = 120.0
+_NOBODY_SECONDS = 60.0  # a worker enters itself with its first work
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Check:
     Attributes:
         state: ok, warning (works, but look at it) or failed.
         milliseconds: that it took.
+        do: what helps, where something is wrong.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Check:
     says: str
     milliseconds: float
     facts: dict[str, Any] = field(default_factory=dict)
+    do: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,24 @@ class Health:
     versions: dict[str, str]
 
 
+# What helps where a part does not answer at all.
+_DO = {
+    "ledger": "See that the database named by VOICESKETCH_DATABASE_URL runs and takes connections from here.",
+    "clock": "See to the ledger first.",
+    "broker": "See that Valkey or Redis runs at VOICESKETCH_BROKER_URL. Work goes on once it is back; none is lost.",
+    "object store": "See that the S3 service at VOICESKETCH_S3_ENDPOINT_URL runs, and that key and bucket are right.",
+    "ticker": "See to the ledger first.",
+    "workers": "See to the ledger first.",
+    "disk": "See that the folder of the ledger is there.",
+}
+
+
 class _Unwell(Exception):
     """Raised by a check that has something to say."""
 
-    def __init__(self, state: str, says: str, **facts: Any) -> None:
+    def __init__(self, state: str, says: str, do: str = "", **facts: Any) -> None:
         super().__init__(says)
-        self.state, self.says, self.facts = state, says, facts
+        self.state, self.says, self.do, self.facts = state, says, do, facts
 
 
 Answer = tuple[str, dict[str, Any]]
@@ -86,18 +102,18 @@ def check_health(settings: Settings, database: Database, store: Store) -> Health
 
 def _check(name: str, ask: Callable[[], Answer]) -> Check:
     began = time.perf_counter()
-    state = "ok"
+    state, do = "ok", ""
     facts: dict[str, Any] = {}
     try:
         says, facts = ask()
     except _Unwell as found:
-        state, says, facts = found.state, found.says, found.facts
+        state, says, do, facts = found.state, found.says, found.do, found.facts
     except VoicesketchError as error:
         # Its message may name addresses and keys of this installation, which only the log is for.
-        state, says = "failed", f"It does not answer ({error.code})."
+        state, says, do = "failed", f"It does not answer ({error.code}).", _DO[name]
     except (SQLAlchemyError, redis.RedisError, OSError) as error:
-        state, says = "failed", f"It does not answer ({type(error).__name__})."
-    return Check(name, state, says, round((time.perf_counter() - began) * 1000, 1), facts)
+        state, says, do = "failed", f"It does not answer ({type(error).__name__}).", _DO[name]
+    return Check(name, state, says, round((time.perf_counter() - began) * 1000, 1), facts, do)
 
 
 def _ledger(database: Database) -> Answer:
@@ -111,7 +127,8 @@ def _ledger(database: Database) -> Answer:
         facts["wal_bytes"] = wal.stat().st_size if wal.exists() else 0
         if facts["wal_bytes"] > _LARGE_WAL_BYTES:
             says = "Its write-ahead log grows; some reader has been at it for long."
-            raise _Unwell("warning", says, **facts)
+            do = "Restart the dashboard, or end the program that has read for so long."
+            raise _Unwell("warning", says, do, **facts)
     return f"{facts['kind']} {version} answers.", facts
 
 
@@ -119,8 +136,8 @@ def _clock(database: Database) -> Answer:
     with database.read() as session:
         skew = (now(session) - datetime.now(UTC)).total_seconds()
     if abs(skew) > _MOST_SKEW_SECONDS:
-        says = f"This machine and the ledger differ by {abs(skew):.0f} s. Set both by a time server."
-        raise _Unwell("warning", says, skew_seconds=skew)
+        says = f"This machine and the ledger differ by {abs(skew):.0f} s."
+        raise _Unwell("warning", says, "Set both by a time server.", skew_seconds=skew)
     return "This machine and the ledger agree on the time.", {"skew_seconds": round(skew, 3)}
 
 
@@ -142,7 +159,8 @@ def _store(store: Store) -> Answer:
     store.put(key, content, "text/plain")
     try:
         if store.get(key) != content:
-            raise _Unwell("failed", "It gave back something else than it was given.")
+            do = "Trust nothing in this store before you know why."
+            raise _Unwell("failed", "It gave back something else than it was given.", do)
     finally:
         store.delete(key)
     return "It keeps, gives back and removes.", {}
@@ -154,7 +172,8 @@ def _ticker(database: Database) -> Answer:
         waited = (now(session) - oldest).total_seconds() if oldest is not None else 0.0
     if waited > _BELL_WAITS_SECONDS:
         says = f"A doorbell has waited for {waited:.0f} s; the ticker or the broker is away."
-        raise _Unwell("failed", says, oldest_bell_seconds=waited)
+        do = "See to the broker first; then see that the ticker runs (python -m core.ticker)."
+        raise _Unwell("failed", says, do, oldest_bell_seconds=waited)
     return "No doorbell waits for long.", {"oldest_bell_seconds": round(waited, 1)}
 
 
@@ -162,10 +181,18 @@ def _workers(database: Database) -> Answer:
     with database.read() as session:
         at = now(session)
         seen = session.scalars(select(Worker.seen_at).where(Worker.ended_at.is_(None))).all()
+        forsaken = [queue for queue in list_queues(session) if queue.items and not queue.workers]
     silent = sum((at - one).total_seconds() > _WORKER_SILENT_SECONDS for one in seen)
     facts = {"present": len(seen), "silent": silent}
     if silent:
-        raise _Unwell("warning", f"{silent} of {len(seen)} have not been heard of for two minutes.", **facts)
+        says = f"{silent} of {len(seen)} have not been heard of for two minutes."
+        do = "Look at their machines. What they held is given to others by itself."
+        raise _Unwell("warning", says, do, **facts)
+    for queue in forsaken:
+        if (queue.oldest_wait_seconds or 0.0) > _NOBODY_SECONDS:
+            says = f"{queue.items:,} items wait in the queue {queue.name}, and no worker claims from it."
+            do = "Start a worker for that queue, or let a drained one claim again."
+            raise _Unwell("warning", says, do, **facts)
     if not seen:
         return "None has reported yet; one does with its first work.", facts
     return f"{len(seen)} here, heard of lately.", facts
@@ -176,7 +203,8 @@ def _disk(database: Database) -> Answer:
     usage = shutil.disk_usage(path.parent if path is not None else Path.cwd())
     facts = {"free_bytes": usage.free, "total_bytes": usage.total}
     if usage.free < _LEAST_DISK_BYTES:
-        raise _Unwell("failed", "Less than 1 GiB is free where the ledger lies.", **facts)
+        do = "Make room, or let old things go by a rule: voicesketch retention set faces --days 30."
+        raise _Unwell("failed", "Less than 1 GiB is free where the ledger lies.", do, **facts)
     return f"{usage.free / 2**30:,.0f} GiB are free.", facts
 
 

@@ -6,7 +6,6 @@ between, and should the store fail, the rows stay and the next round finds them 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from core.database import Database, now
 from core.moves import hold_job
 from core.retention import (
     CHECKPOINTS,
+    Deadline,
     Due,
     due_jobs,
     is_due,
@@ -52,21 +52,6 @@ class Purged:
     def add(self, kind: str, count: int, size_bytes: int) -> None:
         self.counts[kind] += count
         self.bytes[kind] += size_bytes
-
-
-class Deadline:
-    """Says when the time for a round is up; without seconds it never is.
-
-    Asked for the first time it is not: each round gets on by a batch at least, however long it looked for it.
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        self._end = None if seconds is None else time.monotonic() + seconds
-        self._asked = False
-
-    def is_over(self) -> bool:
-        is_first, self._asked = not self._asked, True
-        return not is_first and self._end is not None and time.monotonic() >= self._end
 
 
 def purge(database: Database, store: Store, *, actor: str, seconds: float | None = None) -> Purged:

@@ -8,6 +8,7 @@ that can be read about them. Nothing here changes anything; `core/purging.py` do
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,6 +33,21 @@ _JOB_KINDS = {Kept.FACES: ("infer",), Kept.CHECKPOINTS: ("train",)}
 _ROWS_AT_ONCE = 1000
 
 
+class Deadline:
+    """Says when the time for a round is up; without seconds it never is.
+
+    Asked for the first time it is not: each round gets on by a batch at least, however long it looked for it.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self._asked = False
+
+    def is_over(self) -> bool:
+        is_first, self._asked = not self._asked, True
+        return not is_first and self._end is not None and time.monotonic() >= self._end
+
+
 @dataclass(frozen=True)
 class Going:
     """What goes of one kind, or would.
@@ -40,6 +56,7 @@ class Going:
         jobs: whose things they are.
         count: of faces, recordings, files, or lines.
         shared: of these jobs, too, but kept, since others need them.
+        finished: false where the time was up, so that it is more.
     """
 
     kind: Kept
@@ -47,6 +64,7 @@ class Going:
     count: int = 0
     bytes: int = 0
     shared: int = 0
+    finished: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,17 +77,20 @@ class Due:
     members: frozenset[str] = field(repr=False)
 
 
-def preview(database: Database, store: Store) -> list[Going]:
+def preview(database: Database, store: Store, *, seconds: float | None = None) -> list[Going]:
     """What would go if the rules were applied now, kind by kind. Changes nothing.
+
+    Args:
+        seconds: after which it counts no further: a million faces take half a minute.
 
     Raises:
         StorageUnavailable: whether a preparation still needs recordings cannot be told.
     """
-    sources = planned_sources(database, store)
+    sources, deadline = planned_sources(database, store), Deadline(seconds)
     with database.read() as session:
         return [
-            _faces(session, due_jobs(session, Kept.FACES)),
-            _recordings(session, due_jobs(session, Kept.RECORDINGS), sources),
+            _faces(session, due_jobs(session, Kept.FACES), deadline),
+            _recordings(session, due_jobs(session, Kept.RECORDINGS), sources, deadline),
             _checkpoints(session, due_jobs(session, Kept.CHECKPOINTS)),
             _logs(session, due_jobs(session, Kept.LOGS)),
         ]
@@ -189,7 +210,7 @@ def _recordings_and_jobs(
     return query if among is None else query.where(Recording.sha256.in_(among))
 
 
-def _faces(session: Session, due: Due) -> Going:
+def _faces(session: Session, due: Due, deadline: Deadline) -> Going:
     other = aliased(Item)
     face, spectrogram, thumbnail = aliased(Artifact), aliased(Artifact), aliased(Artifact)
     size = (
@@ -212,9 +233,11 @@ def _faces(session: Session, due: Due) -> Going:
         )
         users: dict[str, set[str]] = {}
         sizes: dict[str, int] = {}
-        for drawing_id, size_bytes, user in session.execute(query):
+        for number, (drawing_id, size_bytes, user) in enumerate(session.execute(query)):
             users.setdefault(drawing_id, set()).add(user)
             sizes[drawing_id] = size_bytes
+            if number % _ROWS_AT_ONCE == 0 and deadline.is_over():
+                return Going(Kept.FACES, tuple(jobs), count, total, shared, finished=False)
         if users:
             jobs.append(job_id)
         for drawing_id, using in users.items():
@@ -226,10 +249,12 @@ def _faces(session: Session, due: Due) -> Going:
     return Going(Kept.FACES, tuple(jobs), count, total, shared)
 
 
-def _recordings(session: Session, due: Due, sources: set[str]) -> Going:
+def _recordings(session: Session, due: Due, sources: set[str], deadline: Deadline) -> Going:
     count = total = shared = 0
     jobs: set[str] = set()
-    for _, size_bytes, used_by, goes in recordings_going(session, due, sources):
+    for number, (_, size_bytes, used_by, goes) in enumerate(recordings_going(session, due, sources)):
+        if number % _ROWS_AT_ONCE == 0 and deadline.is_over():
+            return Going(Kept.RECORDINGS, tuple(sorted(jobs)), count, total, shared, finished=False)
         if goes:
             jobs |= used_by
             count, total = count + 1, total + size_bytes

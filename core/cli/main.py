@@ -47,11 +47,14 @@ COMMANDS = {
     "workers": Entry("core.cli.workers", "Look at workers, drain them, and let them claim again."),
     "queues": Entry("core.cli.queues", "Show what waits in each queue, and who serves it."),
     "storage": Entry("core.cli.storage", "Show how much is stored of each kind."),
-    "retention": Entry("core.cli.retention", "Say how long faces, recordings, checkpoints and logs are kept."),
+    "retention": Entry(
+        "core.cli.retention", "Say how long faces, recordings, checkpoints and logs are kept."
+    ),
     "purge": Entry("core.cli.purge", "Remove what the rules of retention let go."),
     "erase": Entry("core.cli.erase", "Delete all recordings, faces and jobs of somebody."),
     "doctor": Entry(
-        "core.cli.doctor", "Show versions, servers, devices, and what runs and how much memory it uses."
+        "core.cli.doctor",
+        "Show versions, servers, devices, what runs and how it is, and what to do about what is wrong.",
     ),
 }
 

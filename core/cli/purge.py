@@ -36,7 +36,7 @@ def purge(
             rows += [
                 (
                     one["kind"],
-                    f"{one['count']:,}",
+                    f"{'' if one['finished'] else 'at least '}{one['count']:,}",
                     size(one["bytes"]),
                     f"{one['shared']:,}",
                     f"{one['job_count']:,}",

@@ -63,6 +63,7 @@ class GoingView(BaseModel):
     count: int = Field(description="Of faces, recordings, files, or lines that go.")
     bytes: int
     shared: int = Field(description="Of these jobs, too, but kept, since others need them.")
+    finished: bool = Field(description="False where there was more to count than fits in a request.")
 
 
 class GoingList(BaseModel):
@@ -135,8 +136,9 @@ def dry_run() -> Response:
             count=one.count,
             bytes=one.bytes,
             shared=one.shared,
+            finished=one.finished,
         )
-        for one in preview(here.database, here.store)
+        for one in preview(here.database, here.store, seconds=SECONDS)
     ]
     return answer(GoingList(data=rows))
 

@@ -37,6 +37,7 @@ class CheckView(BaseModel):
     says: str
     milliseconds: float
     facts: dict[str, Any]
+    do: str = Field(description="What helps; empty where nothing is wrong.")
 
 
 class HealthView(BaseModel):

@@ -32,7 +32,7 @@ _JOBS_SHOWN = 10
 def index() -> str:
     require_operations(viewer())
     here = services()
-    going = preview(here.database, here.store) if "preview" in request.args else None
+    going = preview(here.database, here.store, seconds=SECONDS) if "preview" in request.args else None
     return _page(viewer(), going=going)
 
 

@@ -305,6 +305,8 @@ def test_a_round_whose_time_is_up_stops_after_a_batch_and_the_next_goes_on(sqlit
         place.worker().run()
         age(place, job, 2)
     rule(place, Kept.FACES, 1)
+    counted = preview(place.database, place.store, seconds=0)[0]
+    assert (counted.count, counted.finished) == (1, False)
     stopped = purge(place.database, place.store, actor="ticker", seconds=0)
     assert (stopped.counts.total(), stopped.finished) == (1, False)
     rest = purge(place.database, place.store, actor="ticker", seconds=60)

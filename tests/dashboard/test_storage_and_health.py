@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from sqlalchemy import update
+from werkzeug.serving import make_server
 
 from core.accounts import Role
+from core.cli.doctor import app as doctor
+from core.config import to_environment
 from core.database import now
 from core.health import check_health
 from core.retention_tables import StorageSum
+from core.stack import inspection
 from core.storage_use import storage_use
+from core.tables import Job
 from core.ticker import count_storage
 from tests.dashboard.conftest import SOUND, Place
+from tests.dashboard.test_datasets import _Quiet, run
 
 
 def test_storage_adds_up_what_was_sent(place: Place) -> None:
@@ -43,6 +53,7 @@ def test_health_finds_what_answers_and_what_does_not(place: Place) -> None:
     found = check_health(away, place.database, place.store)
     assert found.state == "failed"
     assert [check.name for check in found.checks if check.state == "failed"] == ["broker"]
+    assert [check.name for check in found.checks if check.do] == ["broker"]
     assert "secret" not in repr(found)
 
 
@@ -63,3 +74,44 @@ def test_sums_that_the_ticker_made_are_read_and_not_made_again(place: Place) -> 
     with place.database.write() as session:  # the ticker has been away for long
         session.execute(update(StorageSum).values(at=now(session) - timedelta(hours=1)))
     assert storage_use(place.database).kinds[0].count == 1
+
+
+def test_the_doctor_asks_a_service_and_says_what_to_do(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(inspection, "_devices", lambda: {"threads": 1, "cuda": []})
+    server = make_server("127.0.0.1", 0, place.app, threaded=True, request_handler=_Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    token = place.script("olga", Role.OPERATOR).token
+    where = ["--url", f"http://127.0.0.1:{server.server_port}", "--token", token, "--data", tmp_path]
+    try:
+        well = run(doctor, *where, "--json")
+        assert (well.exit_code, json.loads(well.stdout)["health"]["state"]) == (0, "ok"), well.output
+        place.script("ada").job(2)
+        with place.database.write() as session:
+            session.execute(update(Job).values(queued_at=now(session) - timedelta(minutes=5)))
+        waits = run(doctor, *where)
+        assert waits.exit_code == 0
+        assert "Look at it: workers: 2 items wait in the queue gpu" in waits.stdout
+        assert "Start a worker for that queue" in waits.stdout
+    finally:
+        server.shutdown()
+        server.server_close()
+    gone = run(doctor, *where)
+    assert gone.exit_code == 1
+    assert "Problem: " in gone.stdout
+
+
+def test_the_doctor_asks_the_parts_itself_where_the_environment_names_them(
+    sqlite_place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(inspection, "_devices", lambda: {"threads": 1, "cuda": []})
+    for name, value in to_environment(sqlite_place.settings).items():  # whose broker is away
+        monkeypatch.setenv(name, value)
+    found = run(doctor, "--data", tmp_path, "--json")
+    assert found.exit_code == 1
+    told = json.loads(found.stdout)
+    assert [one["state"] for one in told["health"]["checks"] if one["name"] == "broker"] == ["failed"]
+    assert told["problems"][0].startswith("broker: It does not answer")
+    assert "VOICESKETCH_BROKER_URL" in told["problems"][0]
+    assert sqlite_place.settings.secret_key.get_secret_value() not in found.stdout
