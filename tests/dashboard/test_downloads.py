@@ -116,6 +116,8 @@ def test_the_end_of_a_job_is_told_signed_and_each_end_once(place: Place) -> None
         assert [(note["attempts"], note["last_error"]) for note in shown["notes"]] == [
             (1, "It answered 500.")
         ]
+        page = place.browser("ada").get(f"/jobs/{job_id}").text
+        assert "not told yet" in page and "It answered 500." in page and "/done" not in page
         with place.database.write() as session:
             note = session.scalars(select(WebhookDelivery)).one()
             note.next_attempt_at = note.created_at
@@ -136,6 +138,8 @@ def test_the_end_of_a_job_is_told_signed_and_each_end_once(place: Place) -> None
         assert not verify("vswh_other", asked.headers, asked.body, time.time())
     notes = ada.get(f"/api/v1/jobs/{job_id}/webhook").json["notes"]
     assert [(note["delivered"], note["attempts"]) for note in notes] == [(True, 1), (True, 2)]
+    told_page = place.browser("ada").get(f"/jobs/{job_id}").text
+    assert told_page.count("<b>Delivered</b>") == 2 and "not told yet" not in told_page
     assert place.script("bob").get(f"/api/v1/jobs/{job_id}/webhook").status_code == 404
     assert "vswh_test" not in ada.get(f"/api/v1/jobs/{job_id}/webhook").text
 
