@@ -19,7 +19,7 @@ export IN OUT DATA PORT
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up install install-dev test soak check fix bench golden lock clean distclean
+.PHONY: help demo up install install-dev test soak pictures check fix bench golden lock clean distclean
 
 help: ## List what can be made
 	@echo "make TARGET, where TARGET is one of:"
@@ -42,6 +42,9 @@ test: $(VENV)/.dev ## Run every test but the soaks
 
 soak: $(VENV)/.dev ## Run the tests that do the same many times over
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST_ARGUMENTS)
+
+pictures: $(VENV)/.dev ## Take the pictures of the manual's tour of the dashboard
+	@VOICESKETCH_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_every_page.py -k any_screen
 
 check: $(VENV)/.dev ## Format check, lint, types, import contracts, migrations; all of them before failing
 	@failed=; \
@@ -72,6 +75,11 @@ lock: $(VENV)/.dev ## Resolve the lock files anew from pyproject.toml
 		-o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --quiet --all-extras -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --quiet --extra dashboard -c requirements.lock -o deploy/images/dashboard.lock
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --quiet --extra worker --extra faces --extra evaluate -c requirements.lock \
+		-o deploy/images/worker.lock
 
 clean: ## Remove caches
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build ./*.egg-info

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.advancing import advance
+from core.alive import leave_sign
 from core.config import Settings, load_settings
 from core.database import Database, now
 from core.errors import Retryable
@@ -140,7 +141,12 @@ def main() -> None:
     ):
         # Whatever they are at can be left at any point, so nothing waits for them at the end.
         threading.Thread(target=_again_and_again, args=(step, seconds, stop), name=name, daemon=True).start()
-    _again_and_again(lambda: tick(database, doorbell, settings), settings.tick_seconds, stop)
+
+    def round_of_bells() -> None:
+        tick(database, doorbell, settings)
+        leave_sign(settings, "ticker")
+
+    _again_and_again(round_of_bells, settings.tick_seconds, stop)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 
 import psutil
-from celery.signals import worker_shutting_down
+from celery.signals import heartbeat_sent, worker_shutting_down
 
+from core.alive import leave_sign
 from core.config import load_settings
 from core.database import Database
 from core.queue import make_celery
@@ -17,6 +18,12 @@ from core.workers import drain_processes
 
 settings = load_settings()
 app = make_celery(settings, include=("worker.tasks",))
+
+
+@heartbeat_sent.connect
+def _listens(**_: object) -> None:
+    """Every two seconds, as long as the broker takes what the main loop has to say."""
+    leave_sign(settings, "worker")
 
 
 @worker_shutting_down.connect
