@@ -13,16 +13,14 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import IO, Any
 
-from zipstream import ZIP_STORED, ZipStream
-
 from core.contact_sheet import NOTICE
 from core.exports import Result, csv_lines
 from core.queries import ItemRow
 from core.store import Store
 from dashboard.prefetching import fetched_ahead
+from dashboard.zip_writer import ZipWriter
 
 TABLE, MANIFEST = "results.csv", "manifest.json"
-_READ_AT_ONCE = 256 * 1024
 _IN_MEMORY = 2 * 2**20
 
 
@@ -38,13 +36,14 @@ def face_archive(
     Raises:
         StorageUnavailable: the store cannot be reached.
     """
-    archive = ZipStream(compress_type=ZIP_STORED)  # pictures are compressed already
+    archive = ZipWriter()
     with ExitStack() as held:
         table: IO[bytes] = held.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
         manifest: IO[bytes] = held.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
         head = json.dumps({**about, "notice": NOTICE}, ensure_ascii=False, indent=1)
         manifest.write((head.removesuffix("\n}") + ',\n "faces": [').encode())
         count = 0
+        waiting: list[bytes] = []
 
         def kept() -> Iterator[Result]:
             nonlocal count
@@ -53,7 +52,7 @@ def face_archive(
             )
             for (row, line), face in fetched_ahead(store, wanted):
                 if face is not None:
-                    archive.add(face, line.face)
+                    waiting.append(archive.entry(line.face, face))
                     manifest.write((",\n  " if count else "\n  ").encode() + _entry(row, line, len(face)))
                     count += 1
                 elif line.face:
@@ -62,12 +61,12 @@ def face_archive(
 
         for text in csv_lines(kept()):
             table.write(text.encode())
-            yield from archive.file()
+            yield from waiting
+            waiting.clear()
         manifest.write(b"\n ]\n}\n")
         for name, file in ((TABLE, table), (MANIFEST, manifest)):
-            file.seek(0)
-            archive.add(iter(lambda file=file: file.read(_READ_AT_ONCE), b""), name)  # type: ignore[misc]
-        yield from archive.finalize()
+            yield from archive.entry_of(name, file)
+        yield from archive.end()
 
 
 def _entry(row: ItemRow, line: Result, size: int) -> bytes:
