@@ -18,7 +18,7 @@ from core.queries import ItemRow, items_page
 from core.states import ITEM_WITH_FACE, ItemState
 from core.tables import Job
 from dashboard.identity import viewer
-from dashboard.permissions import may_change, may_submit
+from dashboard.permissions import may_change
 
 TILES_AT_ONCE = 60
 LONGEST_CODE = 40
@@ -90,8 +90,6 @@ def whole(session: Session, job: Job, view: View) -> dict[str, object]:
     return {
         **block(session, job, view),
         "favourite_count": count_favourites(session, job.id),
-        "may_mark": may_change(viewer(), job),
-        "may_rerun": may_submit(viewer()),
     }
 
 

@@ -92,3 +92,13 @@ def test_from_chosen_faces_to_an_archive_with_just_those(visitor: Visitor, live_
     expect(bar).to_be_hidden()
     expect(page.locator(".chip")).to_have_text("Waiting")
     assert live_place.worker().run() == 1
+
+    # Some of them are run again, in a job of their own.
+    page.goto(f"{visitor.address}/jobs/{job_id}")
+    page.wait_for_load_state()
+    box(page, 0).check()
+    box(page, 1).check()
+    bar.get_by_text("Run again").first.click()
+    bar.get_by_role("button", name="Run again").click()
+    expect(page.get_by_role("heading", name="again with default@1")).to_be_visible()
+    expect(page.locator("#gallery > .tile")).to_have_count(2)

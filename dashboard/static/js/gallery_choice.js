@@ -21,6 +21,7 @@ export class Choice {
     document.getElementById("choose-none").addEventListener("click", () => this.clear());
     document.getElementById("star-chosen")?.addEventListener("click", () => this.#star());
     document.getElementById("retry-chosen")?.addEventListener("click", () => this.#retry());
+    document.getElementById("rerun-chosen")?.addEventListener("click", () => this.#rerun());
     for (const form of this.bar.querySelectorAll("form.take")) {
       form.addEventListener("submit", () => { form.elements.chosen.value = ranges(this.ids); });
     }
@@ -108,10 +109,21 @@ export class Choice {
     toast(favourite ? `${numbers.format(ids.length)} marked as favourites.` : `${numbers.format(ids.length)} are no favourites any more.`);
   }
 
+  #isTooMany() {
+    if (this.ids.size <= MOST_AT_ONCE) return false;
+    toast(`This takes at most ${numbers.format(MOST_AT_ONCE)} at once. For a whole job there are buttons above.`);
+    return true;
+  }
+
+  async #rerun() {
+    if (this.#isTooMany()) return;
+    const model = document.getElementById("rerun-chosen-model").value;
+    const made = await put(`${this.job}/rerun`, { model, which: "all", items: [...this.ids] }, "POST");
+    if (made?.job) location.href = `/jobs/${made.job}`;
+  }
+
   async #retry() {
-    if (this.ids.size > MOST_AT_ONCE) {
-      return toast(`At most ${numbers.format(MOST_AT_ONCE)} can be retried at once; “Retry failed” above takes all of them.`);
-    }
+    if (this.#isTooMany()) return;
     const answer = await put(`${this.job}/retry`, { which: "unfinished", items: [...this.ids] }, "POST");
     if (!answer) return;
     toast(`${numbers.format(answer.retried)} wait again.`);
