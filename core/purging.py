@@ -33,6 +33,7 @@ from core.training_tables import JobFile, LogLine
 
 _ITEMS_AT_ONCE = 100
 _LINES_AT_ONCE = 5000
+_LOOKED_AT_ONCE = 1000
 
 
 @dataclass
@@ -66,9 +67,12 @@ def purge(database: Database, store: Store, *, actor: str, seconds: float | None
     purged, deadline = Purged(), Deadline(seconds)
     try:
         _purge_faces(database, store, purged, deadline, actor)
-        _purge_recordings(database, store, purged, deadline)
-        _purge_checkpoints(database, store, purged, deadline)
-        _purge_logs(database, purged, deadline)
+        if purged.finished:
+            _purge_recordings(database, store, purged, deadline)
+        if purged.finished:
+            _purge_checkpoints(database, store, purged, deadline)
+        if purged.finished:
+            _purge_logs(database, purged, deadline)
     finally:
         if purged.counts.total():
             with database.write() as session:
@@ -177,12 +181,24 @@ def _purge_recordings(database: Database, store: Store, purged: Purged, deadline
     sources = planned_sources(database, store)
     with database.read() as session:
         due = due_jobs(session, Kept.RECORDINGS)
-        going = [sha256 for sha256, _, _, goes in recordings_going(session, due, sources) if goes]
-    for start in range(0, len(going), _ITEMS_AT_ONCE):
+    after: str | None = ""
+    while after is not None and due.rules.shortest is not None:
         if deadline.is_over():
             purged.finished = False
             return
-        _purge_some_recordings(database, store, due, sources, going[start : start + _ITEMS_AT_ONCE], purged)
+        with database.read() as session:
+            page = session.scalars(
+                select(Recording.sha256)
+                .where(Recording.sha256 > after, Recording.purged_at.is_(None))
+                .order_by(Recording.sha256)
+                .limit(_LOOKED_AT_ONCE)
+            ).all()
+            found = recordings_going(session, due, sources, among=page)
+            going = [sha256 for sha256, _, _, goes in found if goes]
+        for start in range(0, len(going), _ITEMS_AT_ONCE):
+            some = going[start : start + _ITEMS_AT_ONCE]
+            _purge_some_recordings(database, store, due, sources, some, purged)
+        after = page[-1] if len(page) == _LOOKED_AT_ONCE else None
 
 
 def _purge_some_recordings(

@@ -55,6 +55,8 @@ def purge(
         if as_json:
             print_json(gone)
         elif not gone["counts"]:
-            typer.echo("Nothing is due.")
+            typer.echo("Nothing is due." if gone["finished"] else "Nothing was found so far.")
         for kind, count in () if as_json else gone["counts"].items():
             typer.echo(f"Removed {count:,} {kind} ({size(gone['bytes'].get(kind, 0))}).")
+        if not as_json and not gone["finished"]:
+            typer.echo("The service looks for the rest by itself, in its hourly round.")
