@@ -6,6 +6,7 @@ schema: `python -m tests.dashboard.answer_types`. A test holds the file to the d
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -31,6 +32,7 @@ _REFERENCE = "#/components/schemas/"
 _PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
+@functools.cache
 def read_description() -> dict[str, Any]:
     """The description of the API, of an app that has nothing behind it: nothing is asked of it."""
     with tempfile.TemporaryDirectory() as folder:
