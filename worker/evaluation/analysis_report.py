@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from worker.evaluation.analyses import Analysed
-from worker.evaluation.evaluation import GUESS
+from worker.evaluation.outcome import GUESS
 from worker.evaluation.page import chart_part, list_part, page, table_part
 from worker.evaluation.report import PAGE, REPORT, versions
 from worker.evaluation.subject import Subject

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.evaluation.charts import Chart, intervals_chart, nearness_chart, recall_chart
-from worker.evaluation.evaluation import GUESS, Evaluation
+from worker.evaluation.outcome import GUESS, Evaluation
 from worker.evaluation.page import (
     Table,
     card,
