@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
+from core.accounts import Role
 from tests.browser.conftest import Visitor
 from tests.dashboard.conftest import Place
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
-    visitor: Visitor, live_place: Place
+    visitor: Visitor, live_place: Place, chromium: Browser
 ) -> None:
     ada = live_place.script()
     job_id = ada.job(3)
@@ -45,5 +46,25 @@ def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
     box = again.get_by_role("dialog", name="voice 1.flac")
     expect(box.get_by_label("Note")).to_have_value("the calm one")
     expect(box.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+    # Somebody else, in a browser of their own, sees the star and the note arrive, and cannot change them.
+    place = live_place
+    other = Visitor(chromium.new_context(viewport={"width": 1280, "height": 900}), visitor.address)
+    other.context.set_default_timeout(15_000)
+    hers = other.open(place.link("vera", Role.VIEWER))
+    hers.get_by_role("main").get_by_role("button", name="Sign in").click()
+    hers.wait_for_url("**/jobs")
+    hers.goto(f"{visitor.address}/jobs/{job_id}")
+    expect(hers.get_by_role("img", name="Favourite")).to_have_count(1)
+    third = ada.get(f"/api/v1/jobs/{job_id}/items/ids").json["data"][2]
+    ada.ask("PUT", f"/api/v1/jobs/{job_id}/items/{third}/mark", json={"favourite": True, "note": "hm"})
+    expect(hers.get_by_role("img", name="Favourite")).to_have_count(2)
+    expect(hers.locator(f"#item-{third} .tile-noted")).to_be_visible()
+    hers.get_by_role("link", name="Open the face drawn for voice 2.flac").click()
+    box = hers.get_by_role("dialog", name="voice 2.flac")
+    expect(box.get_by_label("Note")).to_have_js_property("readOnly", True)
+    expect(box.get_by_role("button", name="Favourite")).to_be_hidden()
+    other.context.close()
+    assert other.complaints == []
+    ada.ask("PUT", f"/api/v1/jobs/{job_id}/items/{third}/mark", json={"favourite": False})
     marked = ada.get(f"/api/v1/jobs/{job_id}/items?favourites=true").json["data"]
     assert [item["key"] for item in marked] == ["line 1"]

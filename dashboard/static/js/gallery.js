@@ -84,8 +84,10 @@ const favourites = document.getElementById("favourite-count");
 onMark((id, mark) => {
   const place = blocks.placeOf(id);
   const tile = place === null ? null : blocks.tile(place);
-  tile?.querySelector("button.tile-star")?.setAttribute("aria-pressed", String(mark.favourite));
-  if (tile && mark.note !== undefined) tile.querySelector(".tile-noted").hidden = !mark.note;
+  const star = tile?.querySelector("button.tile-star");
+  star?.setAttribute("aria-pressed", String(mark.favourite));
+  if (tile && !star) blocks.moved([id], false); // whoever may not mark is shown marks by the server
+  else if (tile && mark.note !== undefined) tile.querySelector(".tile-noted").hidden = !mark.note;
   countFavourites();
 });
 

@@ -36,7 +36,11 @@ export class Blocks {
   // The tiles at these places are wanted, and no others.
   want(from, to) {
     this.wanted = [Math.floor(from / BLOCK), Math.floor(Math.max(from, to - 1) / BLOCK)];
-    for (const [number, asking] of this.asked) if (!this.#isWanted(number)) asking.abort();
+    for (const [number, asking] of this.asked) {
+      if (this.#isWanted(number)) continue;
+      asking.abort();
+      this.asked.delete(number); // it may be wanted again before the old question has ended
+    }
     for (let number = this.wanted[0]; number <= this.wanted[1]; number += 1) {
       if (!this.blocks.has(number) && !this.asked.has(number)) this.#fetch(number);
     }
@@ -115,7 +119,7 @@ export class Blocks {
     } catch (error) {
       if (error.name !== "AbortError") throw error;
     } finally {
-      this.asked.delete(number);
+      if (this.asked.get(number) === asking) this.asked.delete(number);
     }
   }
 
