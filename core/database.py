@@ -64,6 +64,7 @@ class Database:
             self.engine = create_engine(
                 parsed.set(drivername="sqlite"),
                 module=pysqlite3,
+                hide_parameters=True,  # errors reach logs; names, passwords' hashes and tokens' stay out of them
                 connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
             )
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -72,6 +73,7 @@ class Database:
             self.engine = create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"connect_timeout": 5, "application_name": "voicesketch"},
             )
         else:

@@ -87,7 +87,7 @@ def refusal(status: int, detail: str) -> Response:
 def _ours(error: VoicesketchError) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     if status >= 500:
-        _log.warning("request failed", path=request.path, code=error.code, reason=error.message)
+        _log.warning("request failed", path=_where(), code=error.code, reason=error.message)
     detail = error.message
     if isinstance(error, Retryable):
         # The cause names machines and keys of ours; it is in the log, and no business of the asker's.
@@ -105,15 +105,21 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 
 
 def _database(error: DBAPIError) -> Response:
-    _log.error("the ledger failed", path=request.path, reason=str(error.orig))
+    _log.error("the ledger failed", path=_where(), reason=str(error.orig))
     return _answer(
         503, Retryable.code, "The ledger cannot be reached right now. Nothing was lost; try again."
     )
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.exception("request crashed", path=request.path)
+    _log.exception("request crashed", path=_where())
     return _answer(500, "error", "Something went wrong on our side. It was written to the log.")
+
+
+def _where() -> str:
+    """Where it happened, for the log. A link that signs in is a secret, and may still be good after a failure."""
+    rule = request.url_rule
+    return rule.rule if rule is not None and "secret" in rule.arguments else request.path
 
 
 def _answer(status: int, code: str, detail: str, cause: HTTPException | None = None) -> Response:
@@ -126,7 +132,7 @@ def _answer(status: int, code: str, detail: str, cause: HTTPException | None = N
             )
             response = Response(page, status, mimetype="text/html")
         except Exception:  # noqa: BLE001 - the page itself may need what just failed
-            _log.exception("the error page crashed", path=request.path)
+            _log.exception("the error page crashed", path=_where())
             response = Response(f"{status} {detail}\n", status, mimetype="text/plain")
     if cause is not None and status == 405:
         response.headers["Allow"] = dict(cause.get_headers()).get("Allow", "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
+from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from werkzeug.exceptions import BadRequest, Forbidden, SecurityError
@@ -39,7 +41,16 @@ def policy_with(directive: str, source: str) -> str:
     return _POLICY.replace(f"{directive} 'self'", f"{directive} 'self' {source}")
 
 
+class _Json(DefaultJSONProvider):
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError as error:
+            raise ValueError("It is nested too deeply.") from error
+
+
 def configure(app: Flask, settings: Settings) -> None:
+    app.json = _Json(app)
     if settings.trusted_proxies:
         # Only the address: which host and scheme we have, the settings say.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

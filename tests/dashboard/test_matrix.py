@@ -111,8 +111,12 @@ def test_the_table_names_every_route_of_the_app(sqlite_place: Place) -> None:
 def test_everybody_gets_just_what_the_table_says(world: World, line: Line) -> None:
     given, leaked = {}, []
     for asker in ASKERS:
-        answer = _ask(world, asker, line)
+        path, sent = _request(world, line)
+        before = world.state_of_ada() if _may_change_nothing_of_ada(asker, line) else None
+        answer = _ask(world, asker, line, path, sent)
         given[asker] = answer.status_code
+        if before is not None:
+            assert world.state_of_ada() == before, f"{asker} changed what is ada's"
         if asker == "other" and answer.status_code == 200 and not line.path.startswith(_TOLD_TO_ALL):
             leaked = [one for one in world.of_ada if one in answer.text]
         if answer.status_code < 400 and line.method != "GET" and asker != "nobody":
@@ -140,18 +144,26 @@ def test_a_token_makes_none_that_reaches_further_than_itself(world: World) -> No
     assert operates.get("/api/v1/storage").status_code == 200
 
 
-def _ask(world: World, asker: str, line: Line) -> Any:
-    script = world.renewed(asker) if line.path.endswith(_OF_ONESELF) else world.askers[asker]
+def _may_change_nothing_of_ada(asker: str, line: Line) -> bool:
+    return line.method != "GET" and asker in ("nobody", "viewer", "other", "reads")
+
+
+def _request(world: World, line: Line) -> tuple[str, dict[str, Any]]:
+    """Path and body, about things that are there."""
     path = world.fill(line.path)
-    sent: dict[str, Any] = {}
     if line.ask in access_bodies.RAW:
-        sent = {"data": access_bodies.RAW[line.ask]}
-    elif line.ask in access_bodies.FORM:
-        sent = {"data": world.fill(access_bodies.FORM[line.ask])}
-    elif line.method != "GET" and path.startswith("/api/"):
-        sent = {"json": world.fill(access_bodies.JSON.get(line.ask, {}))}
+        return path, {"data": access_bodies.RAW[line.ask]}
+    if line.ask in access_bodies.FORM:
+        return path, {"data": world.fill(access_bodies.FORM[line.ask])}
+    if line.method != "GET" and path.startswith("/api/"):
+        return path, {"json": world.fill(access_bodies.JSON.get(line.ask, {}))}
+    return path, {}
+
+
+def _ask(world: World, asker: str, line: Line, path: str, sent: dict[str, Any]) -> Any:
     if asker == "nobody":
         return world.place.app.test_client().open(path, method=line.method, **sent)
+    script = world.renewed(asker) if line.path.endswith(_OF_ONESELF) else world.askers[asker]
     return script.ask(line.method, path, **sent)
 
 

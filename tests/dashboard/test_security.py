@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import func, select, text
 
 import dashboard
@@ -14,7 +16,7 @@ from core.errors import InvalidSettings
 from core.tables import Base, Job
 from dashboard.api import events
 from dashboard.app import create_app
-from tests.dashboard.conftest import Place
+from tests.dashboard.conftest import Place, Script
 from tests.dashboard.test_access import routes
 
 FOLDER = Path(dashboard.__file__).parent
@@ -178,6 +180,100 @@ def test_an_error_shows_nothing_of_the_machine(sqlite_place: Place) -> None:
     with sqlite_place.database.write() as session:
         session.execute(text("ALTER TABLE elsewhere RENAME TO jobs"))
         assert session.scalar(select(func.count()).select_from(Job)) == 0
+
+
+def test_no_secret_comes_into_a_log_whatever_goes_wrong(
+    sqlite_place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    sqlite_place.app.config["PROPAGATE_EXCEPTIONS"] = False
+    caplog.set_level("DEBUG")
+    log = io.StringIO()
+    # Written as `core.logs` writes it, and kept here.
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+        logger_factory=structlog.PrintLoggerFactory(log),
+    )
+    try:
+        ada, browser, link = sqlite_place.script(), sqlite_place.browser(), sqlite_place.link()
+        password, wrong_token = "four plain words here", "vs_a-token-of-nobody"
+        secrets = [ada.token, link.rsplit("/", 1)[-1], password, wrong_token, browser.csrf]
+
+        def everything() -> set[int]:
+            return {
+                ada.get("/api/v1/jobs").status_code,
+                Script(sqlite_place.app, wrong_token).get("/api/v1/jobs").status_code,
+                browser.get(link).status_code,
+                browser.post(link).status_code,
+                browser.post("/sign-in", name="ada", password=password).status_code,
+                browser.post("/account/password", new=password, again=password).status_code,
+                ada.post("/api/v1/tokens", json={"name": "more", "scope": "read"}).status_code,
+            }
+
+        with sqlite_place.database.write() as session:
+            session.execute(text("ALTER TABLE secrets RENAME TO elsewhere"))
+            session.execute(text("ALTER TABLE audit_entries RENAME TO no_audit"))
+        assert 503 in everything()
+        with sqlite_place.database.write() as session:
+            session.execute(text("ALTER TABLE elsewhere RENAME TO secrets"))
+        assert everything() & {503, 500}
+        sqlite_place.app.view_functions["job_list.show"] = lambda: 1 / 0
+        browser.get("/jobs")
+        written = log.getvalue() + caplog.text
+    finally:
+        structlog.reset_defaults()
+    assert "the ledger failed" in written and "request crashed" in written
+    assert [secret for secret in secrets if secret and secret in written] == []
+
+
+def test_forms_of_too_many_parts_or_lines_are_refused_and_nothing_is_read_of_strangers(
+    sqlite_place: Place,
+) -> None:
+    browser, stranger = sqlite_place.browser(), sqlite_place.app.test_client()
+    many = {f"field {n}": "x" for n in range(200_000)}
+    assert browser.post("/sign-in", **many).status_code == 413
+    parts = b"".join(
+        f'--x\r\nContent-Disposition: form-data; name="f{n}"\r\n\r\n1\r\n'.encode() for n in range(5000)
+    )
+    answer = browser.client.post(
+        "/account/tokens", data=parts + b"--x--\r\n", content_type="multipart/form-data; boundary=x"
+    )
+    assert answer.status_code == 413
+    # Nobody's body is looked at: a stranger learns that they are one, however large it is.
+    huge = b"x" * 3_000_000
+    assert stranger.post("/api/v1/jobs", data=huge, content_type="application/json").status_code == 401
+    assert stranger.put("/api/v1/recordings", data=huge).status_code == 401
+    for body in ("{", "[]", "null", '{"items": {}}', "[" * 100_000, '{"items": 1e400}'):
+        sent = sqlite_place.script().post("/api/v1/jobs", data=body, content_type="application/json")
+        assert (sent.status_code, sent.json["code"]) == (400, "invalid_request"), body[:20]
+
+
+def test_cookies_over_https_are_secure_and_their_text_says_nothing_to_others(sqlite_place: Place) -> None:
+    public = sqlite_place.settings.model_copy(
+        update={"public_url": "https://faces.example", "trusted_hosts": "faces.example"}
+    )
+    app = create_app(public)
+    link = sqlite_place.link()
+    answer = app.test_client().get(link, base_url="https://faces.example")
+    cookies = answer.headers.getlist("Set-Cookie")
+    assert cookies
+    for cookie in cookies:
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= {
+            part.strip() for part in cookie.split(";")
+        }
+        assert "Domain=" not in cookie
+    # A cookie that somebody else signed, or that was changed, is no session.
+    browser = sqlite_place.browser()
+    name, good = next((one.key, one.value) for one in browser.client._cookies.values())
+    for value in (
+        good[:-2] + ("AA" if not good.endswith("AA") else "BB"),
+        "." + good,
+        good.split(".")[0],
+        "",
+    ):
+        forged = sqlite_place.app.test_client()
+        forged.set_cookie(name, value, domain="localhost")
+        assert forged.get("/jobs").status_code == 303
+    assert browser.get("/jobs").status_code == 200
 
 
 def test_a_short_key_for_sessions_is_refused(sqlite_settings: Settings) -> None:

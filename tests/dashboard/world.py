@@ -10,12 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Select, select
+
 from core.accounts import Role, create_user, issue_token
+from core.mark_tables import FaceMark
 from core.retention_rules import Kept, set_rule
 from core.states import JobState
-from core.tables import DatasetVersion, Secret, User
+from core.tables import DatasetVersion, Item, Job, Secret, User
 from core.tokens import Scope
 from core.training_specs import EvaluateSpec, TrainSpec
+from core.upload_tables import Upload
 from core.workers import register_worker
 from tests.core.registry_place import SIZES, Registry
 from tests.dashboard.access_bodies import archive
@@ -104,6 +108,24 @@ class World:
     def forget(self) -> None:
         """After something was changed: the next request is given new things. What has a face stays: it is dear."""
         self._given = {name: self._given[name] for name in ("job", "item")}
+
+    def state_of_ada(self) -> list[str]:
+        """All that somebody could change who may not: jobs, their items and marks, uploads, datasets, and tokens."""
+        ada = self.place.user("ada").id
+        jobs = select(Job.id).where(Job.owner_id == ada)
+        queries: tuple[Select[Any], ...] = (
+            select(*Job.__table__.columns).where(Job.owner_id == ada).order_by(Job.id),
+            select(Item.id, Item.state).where(Item.job_id.in_(jobs)).order_by(Item.id),
+            select(*FaceMark.__table__.columns).where(FaceMark.job_id.in_(jobs)),
+            select(*Upload.__table__.columns).where(Upload.owner_id == ada).order_by(Upload.id),
+            select(*DatasetVersion.__table__.columns).where(DatasetVersion.owner_id == ada),
+            select(Secret.id, Secret.scopes, Secret.revoked_at)
+            .where(Secret.user_id == ada)
+            .order_by(Secret.id),
+            select(User.role, User.password_hash, User.disabled_at).where(User.id == ada),
+        )
+        with self.place.database.read() as session:
+            return [repr(row) for query in queries for row in session.execute(query)]
 
     def renewed(self, asker: str) -> Script:
         """Another user of the same role and scope, for what would change the asker's own account."""
