@@ -86,7 +86,9 @@ export class GalleryWindow {
       const old = this.list.children[place - this.from];
       if (!tile || tile === old) continue;
       const held = old.contains(document.activeElement) ? document.activeElement.classList[0] : null;
+      unpark(tile);
       this.dress(tile, place);
+      tile.classList.add("tile-new"); // appears softly, where one that comes back does not
       old.replaceWith(tile);
       if (held) (tile.querySelector(`.${held}`) ?? tile.querySelector(".tile-open")).focus({ preventScroll: true });
     }
@@ -140,6 +142,7 @@ export class GalleryWindow {
     const tiles = [];
     for (let place = first; place < after; place += 1) {
       const tile = this.blocks.tile(place) ?? blank();
+      unpark(tile);
       this.dress(tile, place);
       tiles.push(tile);
     }
@@ -148,7 +151,11 @@ export class GalleryWindow {
 
   #drop(tiles) {
     if (tiles.some((tile) => tile.contains(document.activeElement))) this.list.focus({ preventScroll: true });
-    for (const tile of tiles) tile.remove();
+    for (const tile of tiles) {
+      tile.remove();
+      tile.classList.remove("tile-new");
+      park(tile);
+    }
   }
 
   #pad() {
@@ -181,6 +188,22 @@ function blank() {
   made.className = "tile tile-blank";
   made.innerHTML = '<div class="tile-face"></div><div class="tile-sound"></div><p class="tile-name">\u00a0</p><p class="tile-state">\u00a0</p>';
   return made;
+}
+
+// Pictures that did not come before their tile went are not waited for: those in view come first.
+function park(tile) {
+  for (const picture of tile.querySelectorAll("img[src]")) {
+    if (picture.complete) continue;
+    picture.dataset.src = picture.getAttribute("src");
+    picture.removeAttribute("src");
+  }
+}
+
+function unpark(tile) {
+  for (const picture of tile.querySelectorAll("img[data-src]")) {
+    picture.src = picture.dataset.src;
+    delete picture.dataset.src;
+  }
 }
 
 function nothing() {
