@@ -29,7 +29,7 @@ _RAW = {
     "PUT /recordings": ("application/octet-stream", "A recording, a picture, an array or a table."),
     "PUT /models/files": ("application/octet-stream", "A file of a model."),
     "PUT /uploads/{upload_id}/parts/{number}": ("application/octet-stream", "A part of the file."),
-    "POST /archives": ("application/zip", "Recordings, in folders or not."),
+    "POST /archives": ("application/octet-stream", "A ZIP of recordings, in folders or not."),
     "POST /manifests/check": ("application/octet-stream", "A manifest, CSV or JSON lines."),
 }
 
