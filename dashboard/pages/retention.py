@@ -25,6 +25,13 @@ KIND_WORDS = {
     Kept.CHECKPOINTS: "Checkpoints of trainings",
     Kept.LOGS: "Lines of logs",
 }
+# One of them, and several.
+COUNT_WORDS = {
+    "faces": ("face", "faces"),
+    "recordings": ("recording", "recordings"),
+    "checkpoints": ("checkpoint", "checkpoints"),
+    "logs": ("line of logs", "lines of logs"),
+}
 _JOBS_SHOWN = 10
 
 
@@ -97,6 +104,7 @@ def _page(
     with services().database.read() as session:
         rules = [(rule, owner_name(session, rule.changed_by)) for rule in list_rules(session)]
         shown = {job_id for one in going or () for job_id in one.jobs[:_JOBS_SHOWN]}
+        shown |= {rule.scope for rule, _ in rules if rule.scope and "=" not in rule.scope}
         names = {job.id: job.name or job.id for job in (session.get(Job, one) for one in shown) if job}
     return render_template(
         "operating/retention.html",
@@ -108,6 +116,7 @@ def _page(
         refused=refused,
         may=may_administer(user),
         kinds=KIND_WORDS,
+        words_of=COUNT_WORDS,
         form=request.form,
     )
 
