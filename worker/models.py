@@ -12,12 +12,13 @@ import torch
 
 from core.config import Settings
 from core.database import Database
-from core.errors import NotFound
+from core.errors import NotFound, Retryable
 from core.registry import fetch_model
 from core.store import Store
 from core.tables import ModelVersion
 from worker.ml.drawing_models import DrawingModel, load_drawing_model
 from worker.ml.errors import ModelError
+from worker.ml.full_disk import is_full
 from worker.ml.networks.catalogue import load_network
 from worker.ml.networks.pretrained import Encoder
 
@@ -32,6 +33,12 @@ class LoadedModel:
     network: DrawingModel
 
 
+class CacheUnusable(Retryable):
+    """The files of a model cannot be kept on this machine."""
+
+    code = "cache_unusable"
+
+
 class Models:
     def __init__(self, settings: Settings, database: Database, store: Store) -> None:
         self._settings = settings
@@ -44,7 +51,7 @@ class Models:
 
         Raises:
             NotFound: no such version.
-            StorageUnavailable: its files cannot be had now.
+            StorageUnavailable, CacheUnusable: its files cannot be had now.
             ModelError: its files do not make a model that draws.
         """
         if model_version_id not in self._loaded:
@@ -77,7 +84,14 @@ class Models:
         if version is None:
             raise NotFound(f"There is no model version {model_version_id}.")
         cache = self._settings.cache_folder.expanduser() / "models"
-        return version.label, fetch_model(self._store, version, cache)
+        try:
+            return version.label, fetch_model(self._store, version, cache)
+        except OSError as error:
+            # Said as something that passes: another worker has room, or somebody makes some here.
+            why = "its disk is full" if is_full(error) else (error.strerror or str(error))
+            raise CacheUnusable(
+                f"The worker cannot keep {version.label}: {why}. Make room in its cache folder."
+            ) from error
 
 
 def draw_all(network: DrawingModel, inputs: list[np.ndarray], seed: int = 0) -> list[np.ndarray | Exception]:

@@ -3,7 +3,8 @@
 The manifest's gender of AVSpeech people was estimated from pictures, and some of it contradicts the video frame or the
 voice; the published Speech2Face outputs agree with it no better than ours. The 95 % that we want stands here as a check
 that is known to fail; the same share is asked where gender is known (RAVDESS), and on the paired clips we are held to
-the published model.
+the published model. Judging four pictures of each of them takes long, and says the same until the weights change: it is
+left to `make soak`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def reports(model: SpeechToFace) -> dict[str, SetReport]:
     return evaluate(model, PAIRS, "test", with_identity_reader=False)
 
 
+@pytest.mark.soak
 def test_faces_of_unheard_people_are_faces_as_telling_and_more_varied_than_the_published_ones(
     reports: dict[str, SetReport],
 ) -> None:
@@ -53,6 +55,7 @@ def test_faces_of_unheard_people_are_faces_as_telling_and_more_varied_than_the_p
     assert drawn.matching.low > 0.5, "a drawn face is nearer to its own person's than chance"
 
 
+@pytest.mark.soak
 @pytest.mark.xfail(
     strict=True,
     reason="86.2 % are reached, 87.4 % by the published model; 13 of 87 labels contradict the person's own video frame",

@@ -6,13 +6,15 @@ import json
 
 import psutil
 import pytest
+from sqlalchemy import select
 
 from core.config import BUNDLED_WEIGHTS
 from core.jobs import retry_job
 from core.states import ItemState, JobState
+from core.tables import Transition
 from tests.worker.conftest import SmallDisk
 from tests.worker.program_place import ProgramPlace
-from tests.worker.programs.running import a_training, counts
+from tests.worker.programs.running import SAMPLES, a_training, counts
 
 pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the default model is not in weights/")
 
@@ -58,6 +60,22 @@ def test_a_dataset_that_nobody_uses_makes_room_on_a_full_disk(place: ProgramPlac
         job = a_training(place, dataset=label)
         place.work()
         assert place.steps(job)[0].state is ItemState.DONE, place.job(job).error_message
+
+
+def test_recordings_wait_for_room_on_a_full_disk_and_are_drawn_then(
+    place: ProgramPlace, disk: SmallDisk
+) -> None:
+    sample = next(SAMPLES.glob("*.flac"))
+    job = place.submit({sample.name: sample.read_bytes()})
+    place.work()
+    assert place.ledger.items(job)[0].state is ItemState.PENDING, "another worker may have room"
+    with place.database.read() as session:
+        reasons = session.scalars(select(Transition.reason).where(Transition.job_id == job)).all()
+    assert any("its disk is full. Make room" in (reason or "") for reason in reasons)
+    assert list(disk.folder.glob("models/*")) == [], "nothing torn is left"
+    disk.resize(64 * 1024)
+    place.work()
+    assert place.job(job).state is JobState.COMPLETED
 
 
 def test_a_program_that_fills_the_disk_fails_its_job_and_frees_disk_and_device(
