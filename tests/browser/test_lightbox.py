@@ -16,8 +16,8 @@ def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
     visitor: Visitor, live_place: Place, chromium: Browser
 ) -> None:
     ada = live_place.script()
-    job_id = ada.job(3)
-    live_place.worker().run()
+    job_id = ada.job(4)
+    live_place.worker(refuse=lambda item: ("no_speech", "Nothing is said.") if item.id == 4 else None).run()
     page = visitor.open(live_place.link())
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("main")).to_be_visible()
@@ -30,7 +30,7 @@ def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
     page.keyboard.press("ArrowRight")
     box = page.get_by_role("dialog", name="voice 1.flac")
     expect(box).to_contain_text("line 1")
-    expect(box).to_contain_text("2 of 3")
+    expect(box).to_contain_text("2 of 4")
     expect(box.get_by_role("link", name="default@1")).to_have_attribute("href", "/models/default%401")
     box.get_by_role("button", name="Favourite").click()
     expect(box.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
@@ -63,6 +63,13 @@ def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
     box = hers.get_by_role("dialog", name="voice 2.flac")
     expect(box.get_by_label("Note")).to_have_js_property("readOnly", True)
     expect(box.get_by_role("button", name="Favourite")).to_be_hidden()
+    # What has no face says why in its place, and is the last.
+    hers.keyboard.press("ArrowRight")
+    box = hers.get_by_role("dialog", name="voice 3.flac")
+    expect(box.locator(".lightbox-none")).to_have_text("Nothing is said.")
+    expect(box.locator("img.lightbox-face")).to_be_hidden()
+    hers.keyboard.press("ArrowRight")
+    expect(box).to_contain_text("4 of 4")
     other.context.close()
     assert other.complaints == []
     ada.ask("PUT", f"/api/v1/jobs/{job_id}/items/{third}/mark", json={"favourite": False})

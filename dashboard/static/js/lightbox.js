@@ -34,6 +34,8 @@ function button(label, action) {
 }
 
 const face = make("img", "lightbox-face");
+const none = make("div", "lightbox-face lightbox-none"); // where there is no face: why
+none.innerHTML = '<svg aria-hidden="true"><use href="#i-head"/></svg><p></p>';
 const name = make("h2");
 name.id = "lightbox-name";
 name.tabIndex = -1;
@@ -67,7 +69,7 @@ const close = button("", () => box.close());
 close.className = "icon-button lightbox-close";
 close.setAttribute("aria-label", "Close");
 close.innerHTML = '<svg aria-hidden="true"><use href="#i-stop"/></svg>';
-box.append(face, side, close);
+box.append(face, none, side, close);
 document.body.append(box);
 
 function showMark(found) {
@@ -89,6 +91,8 @@ async function open(id) {
   shown = item;
   name.textContent = item.name;
   face.hidden = !item.face_url;
+  none.hidden = Boolean(item.face_url);
+  none.lastChild.textContent = item.error?.message ?? "There is no face yet.";
   if (item.face_url) face.src = item.face_url;
   face.alt = `Face guessed from ${item.name}`;
   heard.hidden = !item.spectrogram_url;
