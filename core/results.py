@@ -71,16 +71,15 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
     )
     for one in outcomes:
         row: dict[str, object] = {"id": one.item_id, "error_code": None, "error_message": None}
-        if isinstance(one, Drawn):
+        if isinstance(one, Drawn) and one.item_id in drawn:
             drawing_id, fresh = drawn[one.item_id]
             row |= {"drawing_id": drawing_id, "seconds": one.seconds}
             state = ItemState.DONE if fresh else ItemState.CACHED
         elif isinstance(one, AlreadyDrawn) and one.drawing_id in there:
             row |= {"drawing_id": one.drawing_id, "seconds": 0.0}
             state = ItemState.CACHED
-        elif isinstance(
-            one, AlreadyDrawn
-        ):  # removed by a rule of retention since it was claimed: to be drawn after all
+        elif isinstance(one, Drawn | AlreadyDrawn):
+            # A rule of retention removed that face in the meantime: it is to be drawn after all.
             state = ItemState.PENDING
         else:
             row |= {"drawing_id": None, "seconds": one.seconds}
@@ -167,6 +166,7 @@ def _publish_drawings(
         if row["id"] in written
         else (standing[one.recording_sha256], False)
         for one, row in zip(outcomes, drawings, strict=True)
+        if row["id"] in written or one.recording_sha256 in standing
     }
 
 
@@ -184,10 +184,14 @@ def _standing(session: Session, chunk: InferChunk, recordings: Sequence[object])
     if not recordings:
         return {}
     rows = session.execute(
-        select(Drawing.recording_sha256, Drawing.id).where(
+        select(Drawing.recording_sha256, Drawing.id)
+        .where(
             Drawing.recording_sha256.in_(recordings),
             Drawing.model_version_id == chunk.model_version_id,
             Drawing.parameters_sha256 == chunk.parameters_sha256,
         )
+        .order_by(Drawing.id)
+        # Held, so that no rule of retention removes it before this transaction ends.
+        .with_for_update(read=True, key_share=True)
     )
     return {row[0]: row[1] for row in rows}
