@@ -43,6 +43,7 @@ class Visitor:
     context: BrowserContext
     address: str
     complaints: list[str] = field(default_factory=list)
+    also_asks: tuple[str, ...] = ()  # other places that a page may ask, such as the store
 
     def open(self, path: str) -> Page:
         page = self.context.new_page()
@@ -58,7 +59,7 @@ class Visitor:
             self.complaints.append(f"console {kind}: {text}")
 
     def _request(self, url: str) -> None:
-        if not url.startswith((self.address, "blob:", "data:")):
+        if not url.startswith((self.address, *self.also_asks, "blob:", "data:")):
             self.complaints.append(f"asked another place: {url}")
 
     def _answer(self, status: int, url: str) -> None:
@@ -90,10 +91,15 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def live_place(sqlite_database_url: str, object_store: ObjectStore) -> Iterator[Place]:
     """A place that is really served, at its `public_url`."""
+    with served(settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store)) as place:
+        yield place
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[Place]:
+    """Serves a new place at a free port, which becomes its `public_url`."""
     port = ports.choose(["dashboard"])["dashboard"]
-    settings = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store).model_copy(
-        update={"public_url": f"http://127.0.0.1:{port}"}
-    )
+    settings = settings.model_copy(update={"public_url": f"http://127.0.0.1:{port}"})
     make_ledger(settings.database_url)
     place = make_place(settings)
     with serving(settings):

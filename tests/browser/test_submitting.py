@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from core.uploads import PART_BYTES
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, served
 from tests.browser.test_journey import drop, sign_in
+from tests.conftest import settings_for
 from tests.dashboard.conftest import SOUND, Place
+from tests.servers import ObjectStore
 
 pytestmark = pytest.mark.browser
 
@@ -173,3 +176,56 @@ def test_archives_manifests_and_the_secret_of_a_note(
     ]
     assert told.startswith("whsec_") or len(told) > 20
     assert list(live_place.store.keys("uploads/")) == []
+
+
+@pytest.fixture
+def open_store(sqlite_database_url: str, object_store: ObjectStore) -> Iterator[Place]:
+    """A place whose store browsers reach, with a bucket that jobs may read from."""
+    plain = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store)
+    extra = {
+        "s3_public_url": object_store.endpoint_url,
+        "s3_sources": f"s3://{object_store.bucket}-archive/voices/",
+    }
+    with served(plain.model_copy(update=extra)) as place:
+        yield place
+
+
+def test_large_files_go_straight_into_the_store_and_what_lies_there_need_not_be_sent(
+    chromium: Browser, open_store: Place, tmp_path: Path
+) -> None:
+    store, settings = open_store.store, open_store.settings
+    archive = store.of_bucket(f"{settings.s3_bucket}-archive")
+    archive.ensure_bucket()
+    for number in range(5):
+        archive.put(f"voices/choir/{number}.flac", SOUND + bytes([number]), "audio/flac")
+    archive.put("voices/choir/notes.txt", b"aside", "text/plain")
+    # As docs/configuration.md tells those who set VOICESKETCH_S3_PUBLIC_URL.
+    rule = {"AllowedOrigins": [settings.public_url], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"]}
+    store._client.put_bucket_cors(Bucket=store.bucket, CORSConfiguration={"CORSRules": [rule]})
+    (tmp_path / "long.flac").write_bytes(b"fLaC" + os.urandom(2 * PART_BYTES))
+
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(15_000)
+    reachable = str(settings.s3_public_url)
+    visitor = Visitor(context, settings.public_url, also_asks=(reachable,))
+    page = open_form(visitor, open_store)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    drop(page, tmp_path / "long.flac")
+    expect(page.locator("#sent")).to_contain_text("1 sent", timeout=SENDING)
+    direct = [line for line in asked if line.startswith(f"PUT {reachable}")]
+    assert len(direct) == 3
+    assert not [line for line in asked if line.startswith(f"PUT {settings.public_url}")]
+    page.get_by_role("button", name="Remove all").click()
+
+    # A place that is not open is told; one that is open is counted, taken in and drawn.
+    page.get_by_label("From S3").check()
+    page.locator("#s3-url").fill(f"{page.locator('#from-s3 code').inner_text()}choir/")
+    page.get_by_role("button", name="Look what is there").click()
+    expect(page.locator("#s3-found")).to_contain_text("5 recordings, 10 kB. 1 other files are left out.")
+    page.get_by_role("button", name="Draw 5 faces").click()
+    expect(page.get_by_role("heading", name="5 recordings")).to_be_visible()
+    job = open_store.script().get(f"/api/v1/jobs/{page.url.rsplit('/', 1)[1]}/items").json["data"]
+    assert [item["key"] for item in job] == [f"{number}.flac" for number in range(5)]
+    assert visitor.complaints == []
+    context.close()
