@@ -59,6 +59,7 @@ def add(
     name: str,
     role: Annotated[str, typer.Option(help="viewer, submitter, operator or admin.")] = "submitter",
     data: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
 ) -> None:
     """Add somebody, and print a link with which they sign in."""
     with told(), _ledger(data) as (database, url):
@@ -68,17 +69,21 @@ def add(
         if role not in set(Role):
             raise InvalidRequest(f"There is no role {role!r}; take one of: {', '.join(Role)}.")
         with database.write() as session:
-            typer.echo(create_sign_in_link(session, create_user(session, name, Role(role)), url))
+            made = create_sign_in_link(session, create_user(session, name, Role(role)), url)
+        _tell(made, as_json, name=name, role=role, link=made)
 
 
 @app.command()
-def link(name: Annotated[str, typer.Argument()] = "admin", data: Folder = DEFAULT_FOLDER) -> None:
+def link(
+    name: Annotated[str, typer.Argument()] = "admin", data: Folder = DEFAULT_FOLDER, as_json: AsJson = False
+) -> None:
     """Print a new sign-in link; it works once, within the hour."""
     with told(), _ledger(data) as (database, url):
         from core.accounts import create_sign_in_link
 
         with database.write() as session:
-            typer.echo(create_sign_in_link(session, _find(session, name), url))
+            made = create_sign_in_link(session, _find(session, name), url)
+        _tell(made, as_json, name=name, link=made)
 
 
 @app.command()
@@ -88,13 +93,15 @@ def token(
         str, typer.Option(help="What it is for; an earlier token of that name ends.")
     ] = "shell",
     data: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
 ) -> None:
     """Print a new API token; it is shown this once."""
     with told(), _ledger(data) as (database, _):
         from core.accounts import issue_token
 
         with database.write() as session:
-            typer.echo(issue_token(session, _find(session, name), called))
+            made = issue_token(session, _find(session, name), called)
+        _tell(made, as_json, name=name, called=called, token=made)
 
 
 @app.command()
@@ -104,6 +111,7 @@ def password(
         bool, typer.Option("--stdin", help="Read it from standard input, not by a prompt.")
     ] = False,
     data: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
 ) -> None:
     """Give somebody a password; ends their sessions."""
     with told(), _ledger(data) as (database, _):
@@ -125,6 +133,12 @@ def password(
                 session, actor="shell", action="user.password", subject=user.id, details={"name": user.name}
             )
         typer.echo(f"{user.name} signs in with the new password from now on.", err=True)
+        if as_json:
+            typer.echo(json.dumps({"name": user.name}, indent=1))
+
+
+def _tell(plain: str, as_json: bool, **fields: str) -> None:
+    typer.echo(json.dumps(fields, indent=1) if as_json else plain)
 
 
 def _find(session: Session, name: str) -> User:

@@ -8,6 +8,7 @@ import json
 import re
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,13 @@ from typer.testing import CliRunner, Result
 
 from core.cli.main import COMMANDS
 from core.client import Client
+from core.config import to_environment
+from tests.conftest import settings_for
 from tests.core.cli.command_tree import json_table, options_by_command
 from tests.core.small_service import Answer, Asked, problem, small_service
 from tests.dashboard.answer_types import read_description
 from tests.dashboard.sampled_service import CONTENT, SampledService
+from tests.ledgers import make_ledger
 
 # What each command is given; `{dir}` is a folder with a recording `a.wav` in it and a model in `model`.
 GIVEN: dict[str, str] = {
@@ -89,6 +93,9 @@ GIVEN: dict[str, str] = {
 }
 # They need no service, or run until they are stopped; what they print is held elsewhere.
 WITHOUT_A_SERVICE = {"draw", "up", "demo", "doctor", "convert vggface"}
+ASKING = [
+    command for command in GIVEN if command not in ("train", "prepare")
+]  # those ask nobody, as given here
 WITHOUT_JSON = {"up"}  # it runs until it is stopped
 _MORE = {"webhook_secret", "training"}
 
@@ -153,7 +160,7 @@ def test_what_json_prints_is_what_the_page_says(
     _check(result.stdout, _form(command), description)
 
 
-@pytest.mark.parametrize("command", GIVEN)
+@pytest.mark.parametrize("command", ASKING)
 @pytest.mark.parametrize(
     ("trouble", "ending"),
     [(problem(404, "not_found", "There is none."), 2), (problem(500, "error", "It broke."), 3)],
@@ -162,10 +169,6 @@ def test_what_json_prints_is_what_the_page_says(
 def test_a_refusal_is_one_sentence_and_an_exit_code(
     command: str, trouble: Answer, ending: int, folder: Path
 ) -> None:
-    if command == "train":
-        pytest.skip("with --list it asks nobody")
-    if command == "prepare":
-        pytest.skip("with --dry-run it asks nobody")
     with small_service(lambda asked: trouble) as service:
         result = run(command, service.url, folder, "--json")
     assert result.exit_code == ending, result.stderr
@@ -173,6 +176,34 @@ def test_a_refusal_is_one_sentence_and_an_exit_code(
     last = result.stderr.splitlines()[-1]
     assert last in ("There is none.", "It broke.") or last.startswith("The service at http"), last
     assert "Traceback" not in result.stderr
+
+
+def test_commands_on_the_ledger_print_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, description: dict[str, Any]
+) -> None:
+    url = f"sqlite+pysqlite:///{tmp_path / 'ledger.sqlite3'}"
+    make_ledger(url)
+    # Nothing but the ledger is asked.
+    store: Any = SimpleNamespace(
+        endpoint_url="http://127.0.0.1:1", bucket="none", access_key="none", secret_key="none"
+    )
+    settings = settings_for(url, "redis://127.0.0.1:1", store)
+    for name, value in to_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    application = importlib.import_module(COMMANDS["users"].module).app
+    given = {
+        "users add": ["ada", "--role", "admin"],
+        "users list": [],
+        "users link": ["ada"],
+        "users token": ["ada", "--called", "laptop"],
+        "users password": ["ada", "--stdin"],
+    }
+    assert set(given) == {name for name in options_by_command() if name.startswith("users ")}
+    for command, words in given.items():
+        typed = "a long and good enough one\n"
+        result = CliRunner().invoke(application, [command.split()[1], *words, "--json"], input=typed)
+        assert result.exit_code == 0, result.stderr
+        _check(result.stdout, _form(command), description)
 
 
 def test_ctrl_c_is_told_as_shells_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
