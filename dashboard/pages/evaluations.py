@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, render_template, request
-from sqlalchemy.orm import Session
 
 from core.dataset_queries import list_datasets
 from core.queries import list_models
@@ -16,7 +17,7 @@ from dashboard.identity import viewer
 from dashboard.job_reports import metric_rows, report_of
 from dashboard.permissions import may_change_models, require_trainer
 from dashboard.services import services
-from dashboard.spec_form import form_of
+from dashboard.spec_form import FormGroup, form_of
 
 bp = Blueprint("evaluation_pages", __name__)
 
@@ -64,20 +65,15 @@ def index() -> str:
 
 @bp.get("/evaluations/new")
 def new() -> str:
-    require_trainer(viewer())
-    chosen = request.args.get("model", "")[:160]
-    with services().database.read() as session:
-        models = [model for model, _ in list_models(session) if model.deleted_at is None]
-        form = form_of(EvaluateSpec(model=chosen or "production", dataset="-"))
-        return render_template(
-            "evaluations/new.html",
-            kind="evaluation",
-            chosen=chosen,
-            form=form.without(frozenset({"model", "partner", "dataset", "split"})),
-            models=[model for model in models if input_of(model) or _encodes(model, "voice")],
-            partners=[model for model in models if _encodes(model, "face")],
-            **_datasets(session),
-        )
+    chosen = _chosen()
+    form = form_of(EvaluateSpec(model=chosen or "production", dataset="-"))
+    return _form_page(
+        "evaluation",
+        chosen,
+        form.without(frozenset({"model", "partner", "dataset", "split"})),
+        suits=lambda model: input_of(model) is not None or _encodes(model, "voice"),
+        partners=lambda model: _encodes(model, "face"),
+    )
 
 
 @bp.get("/analyses")
@@ -98,20 +94,14 @@ def analyses() -> str:
 
 @bp.get("/analyses/new")
 def new_analysis() -> str:
-    require_trainer(viewer())
-    chosen = request.args.get("model", "")[:160]
-    with services().database.read() as session:
-        models = [model for model, _ in list_models(session) if model.deleted_at is None]
-        form = form_of(AnalyseSpec(model=chosen or "production", dataset="-"))
-        return render_template(
-            "evaluations/new.html",
-            kind="analysis",
-            chosen=chosen,
-            form=form.without(frozenset({"model", "dataset", "split"})),
-            models=[model for model in models if input_of(model) == "voice"],
-            partners=[],
-            **_datasets(session),
-        )
+    chosen = _chosen()
+    form = form_of(AnalyseSpec(model=chosen or "production", dataset="-"))
+    return _form_page(
+        "analysis",
+        chosen,
+        form.without(frozenset({"model", "dataset", "split"})),
+        suits=lambda model: input_of(model) == "voice",
+    )
 
 
 @bp.get("/evaluations/<evaluation_id>")
@@ -131,8 +121,35 @@ def _headlines(metrics: dict[str, dict[str, object]]) -> list[tuple[str, dict[st
     return [(name, metrics[name]) for name in _HEADLINES if name in metrics][:_HEADLINES_AT_ONCE]
 
 
-def _datasets(session: Session) -> dict[str, object]:
-    return {"datasets": list_datasets(session, viewer(), limit=_MOST_DATASETS)}
+def _chosen() -> str:
+    """The model that a form begins with."""
+    require_trainer(viewer())
+    return request.args.get("model", "")[:160]
+
+
+def _form_page(
+    kind: str,
+    chosen: str,
+    form: FormGroup,
+    *,
+    suits: Callable[[ModelVersion], bool],
+    partners: Callable[[ModelVersion], bool] = lambda model: False,
+) -> str:
+    """
+    Args:
+        suits, partners: of which models it can be asked for, and which can be named beside them.
+    """
+    with services().database.read() as session:
+        models = [model for model, _ in list_models(session) if model.deleted_at is None]
+        return render_template(
+            "evaluations/new.html",
+            kind=kind,
+            chosen=chosen,
+            form=form,
+            models=[model for model in models if suits(model)],
+            partners=[model for model in models if partners(model)],
+            datasets=list_datasets(session, viewer(), limit=_MOST_DATASETS),
+        )
 
 
 def _encodes(model: ModelVersion, what: str) -> bool:
