@@ -126,8 +126,9 @@ def messages(templates: Path = _HERE / "templates") -> Iterator[Message]:
     for path in sorted(templates.rglob("*.html")):
         place = path.relative_to(_HERE.parent) if path.is_relative_to(_HERE) else path
         found = environment.extract_translations(path.read_text("utf-8"))  # type: ignore[attr-defined]
-        for line, function, said in found:
-            text, plural = said if isinstance(said, tuple) else (said, None)
+        for line, function, texts in found:
+            # What is no plain string, such as the number of a plural, is None.
+            text, plural, *_ = (*texts, None) if isinstance(texts, tuple) else (texts, None)
             if text:
                 yield Message(text, plural if function == "ngettext" else None, f"{place}:{line}")
     yield from (Message(words, None, "dashboard/navigation.py") for words in link_words())

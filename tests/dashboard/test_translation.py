@@ -63,7 +63,11 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for_and_that_is_there(g
             assert render_template_string(source, who="<b>") == shown
 
 
-def test_every_message_is_found_with_the_place_where_it_stands() -> None:
+def test_every_message_is_found_with_the_place_where_it_stands(tmp_path: Path) -> None:
+    own = tmp_path / "templates"
+    own.mkdir()
+    plural = "{% trans count=n %}{{ count }} hour{% pluralize %}{{ count }} hours{% endtrans %}"
+    (own / "t.html").write_text(f"<p>\n{plural}</p>")
     found = list(messages())
     texts = {message.text for message in found}
     assert {"Skip to the content", "Sign out", "There is nothing here", "Workers"} <= texts  # of the frame
@@ -74,6 +78,7 @@ def test_every_message_is_found_with_the_place_where_it_stands() -> None:
     } <= texts  # of tables of words
     (skip,) = (message for message in found if message.text == "Skip to the content")
     assert re.fullmatch(r"dashboard/templates/base\.html:\d+", skip.place)
+    assert Message("%(count)s hour", "%(count)s hours", f"{own}/t.html:2") in list(messages(own))
     assert not any(re.search(r"\s{2}|\n", message.text) for message in found)
 
 
