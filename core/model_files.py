@@ -120,7 +120,7 @@ def parse_config(name: str, content: bytes) -> dict[str, Any]:
     """
     try:
         config = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"{name} is not valid JSON.") from error
     if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
         raise InvalidRequest(f"{name} does not describe a model of ours: it names no kind.")

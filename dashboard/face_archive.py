@@ -38,6 +38,7 @@ def face_archive(
     """
     archive = ZipWriter()
     with ExitStack() as held:
+        held.callback(archive.close)
         table: IO[bytes] = held.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
         manifest: IO[bytes] = held.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
         head = json.dumps({**about, "notice": NOTICE}, ensure_ascii=False, indent=1)

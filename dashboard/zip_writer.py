@@ -33,7 +33,7 @@ class ZipWriter:
     def __init__(self, begin: int = 0) -> None:
         self._offset = begin
         self._count = 0
-        # Closed when it is forgotten, also where the archive is never finished.
+        # Closed by `close`, also where the archive is never finished.
         self._directory: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         year, month, day, hour, minute, second = time.localtime()[:6]
         self._date = (max(year, 1980) - 1980) << 9 | month << 5 | day
@@ -54,6 +54,10 @@ class ZipWriter:
         file.seek(0)
         while piece := file.read(_READ_AT_ONCE):
             yield piece
+
+    def close(self) -> None:
+        """Lets go of the directory; an archive that was not ended stays without one."""
+        self._directory.close()
 
     def end(self) -> Iterator[bytes]:
         """What closes the archive; nothing can be entered afterwards."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import structlog
 from sqlalchemy import func, select, text
 
 import dashboard
+from core import tokens
+from core.accounts import Role
 from core.config import Settings
 from core.errors import InvalidSettings
 from core.tables import Base, Job
@@ -31,6 +34,9 @@ def test_a_strange_host_name_is_refused_on_every_route(sqlite_place: Place) -> N
 
 
 def test_asking_changes_no_row(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        tokens, "USE_KEPT_TO", timedelta(days=1)
+    )  # when a token was used is kept to the minute
     monkeypatch.setattr(events, "LONGEST_SECONDS", 0.0)  # the news of the whole place has no end of its own
     ada, browser = place.script(), place.browser()
     job_id = ada.job(2)
@@ -245,6 +251,11 @@ def test_forms_of_too_many_parts_or_lines_are_refused_and_nothing_is_read_of_str
     for body in ("{", "[]", "null", '{"items": {}}', "[" * 100_000, '{"items": 1e400}'):
         sent = sqlite_place.script().post("/api/v1/jobs", data=body, content_type="application/json")
         assert (sent.status_code, sent.json["code"]) == (400, "invalid_request"), body[:20]
+    olga = sqlite_place.script("olga", Role.OPERATOR)
+    deep = olga.ask("PUT", "/api/v1/models/files", data=b"[" * 100_000).json["sha256"]
+    files = [{"name": name, "sha256": deep} for name in ("config.json", "model.safetensors")]
+    refused = olga.post("/api/v1/models", json={"name": "deep", "files": files})
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 
 
 def test_cookies_over_https_are_secure_and_their_text_says_nothing_to_others(sqlite_place: Place) -> None:
