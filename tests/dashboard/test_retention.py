@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from core.accounts import Role
 from core.audit import list_entries
 from core.collections import add_files, ensure_collection
-from core.database import now
+from core.database import Database, now
+from core.erasure import erase
 from core.errors import InvalidRequest, NotFound
 from core.purging import purge
+from core.recordings import take_in
 from core.results import AlreadyDrawn, publish_outcomes
 from core.retention import preview
 from core.retention_rules import Kept, list_rules, remove_rule, set_rule
@@ -365,3 +372,34 @@ def test_the_page_of_retention_makes_rules_shows_a_dry_run_and_removes(sqlite_pl
     assert place.browser("ada").get("/retention").status_code == 403
     assert root.post("/retention/remove", kind="faces", scope="").status_code == 303
     assert "There is no rule" in root.get("/retention").text
+
+
+@pytest.mark.parametrize("removed_by", ["a rule", "its owner"])
+def test_what_is_sent_at_the_moment_it_is_removed_is_there_afterwards(place: Place, removed_by: str) -> None:
+    ada, bob = place.script("ada"), place.user("bob")
+    content = SOUND + bytes([0])
+    old = drawn(place, ada, 1)
+    age(place, old, 50)
+    rule(place, Kept.RECORDINGS, 40)
+
+    class Late:
+        """A ledger in which it is removed after somebody looked, and before they write."""
+
+        read = staticmethod(place.database.read)
+
+        @contextmanager
+        def write(self) -> Iterator[Session]:
+            if removed_by == "a rule":
+                assert purge(place.database, place.store, actor="ticker").counts["recordings"] == 1
+            else:
+                user = place.user("ada").id
+                assert erase(place.database, place.store, user, actor=user).counts["recordings"] == 1
+            with place.database.write() as session:
+                yield session
+
+    late = cast(Database, Late())
+    sent = take_in(late, place.store, io.BytesIO(content), owner_id=bob.id, max_bytes=2**20)
+    assert place.store.get(sent.object_key) == content
+    with place.database.read() as session:
+        assert session.get_one(Recording, sent.sha256).purged_at is None
+        assert session.get_one(RecordingOwner, (sent.sha256, bob.id))
