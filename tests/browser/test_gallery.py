@@ -84,3 +84,29 @@ def test_a_hundred_thousand_faces_are_walked_through_by_scrollbar_and_keys(
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     expect(tiles.last).to_have_attribute("aria-posinset", str(failures))
     expect(tiles.last).to_contain_text(f"voice {(failures - 1) * FAIL_EVERY}.flac")
+
+
+def test_narrowed_galleries_follow_a_job_that_runs(visitor: Visitor, live_place: Place) -> None:
+    worker = live_place.worker()
+    job_id = live_place.script().job(70)
+    faces = enter(visitor, live_place, f"/jobs/{job_id}?show=faces")
+    waiting = visitor.open(f"{visitor.address}/jobs/{job_id}?show=waiting")
+    expect(faces.locator("#gallery .nothing")).to_contain_text("No face has been drawn yet")
+    expect(waiting.locator("#gallery > .tile")).to_have_count(70)
+
+    worker.step(size=5)
+    for page, count in ((faces, 5), (waiting, 65)):
+        page.bring_to_front()
+        expect(page.locator("#gallery > .tile")).to_have_count(count)
+        expect(page.locator("#gallery .nothing, #gallery > .tile-blank")).to_have_count(0)
+        expect(page.locator("#gallery > .tile").last).to_have_attribute("aria-posinset", str(count))
+    expect(faces.locator("#gallery > .tile-done")).to_have_count(5)
+    expect(waiting.locator("#gallery > .tile").first).to_contain_text("voice 5.flac")
+
+    # Beyond the first block, and down to nothing.
+    worker.run()
+    for page, count in ((faces, 70), (waiting, 0)):
+        page.bring_to_front()
+        expect(page.locator("#gallery > .tile:not(.tile-blank)")).to_have_count(count)
+    expect(waiting.locator("#gallery .nothing")).to_be_visible()
+    expect(faces.locator("#gallery > .tile").last).to_contain_text("voice 69.flac")

@@ -152,7 +152,7 @@ export class Blocks {
   #enter(number, tiles) {
     const old = this.blocks.get(number);
     const kept = tiles.map((tile) => this.#same(old, tile));
-    if (old) for (const tile of old) this.places.delete(idOf(tile));
+    this.#displace(number);
     this.blocks.set(number, kept);
     kept.forEach((tile, along) => this.places.set(idOf(tile), number * BLOCK + along));
   }
@@ -176,8 +176,16 @@ export class Blocks {
   }
 
   #forget(number) {
-    for (const tile of this.blocks.get(number) ?? []) this.places.delete(idOf(tile));
+    this.#displace(number);
     this.blocks.delete(number);
+  }
+
+  // Items of the block have no place any more, but for those that were found in another block since.
+  #displace(number) {
+    for (const tile of this.blocks.get(number) ?? []) {
+      const id = idOf(tile);
+      if (Math.floor((this.places.get(id) ?? NaN) / BLOCK) === number) this.places.delete(id);
+    }
   }
 
   #forgetUnwanted() {

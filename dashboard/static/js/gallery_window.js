@@ -79,18 +79,34 @@ export class GalleryWindow {
     this.list.dispatchEvent(new CustomEvent("gallery:shown", { bubbles: true }));
   }
 
-  // New tiles take the place of what stood for them.
+  // There are new tiles at these places. A tile that was at another place before comes along.
   replace(first, after) {
-    for (let place = Math.max(first, this.from); place < Math.min(after, this.to); place += 1) {
-      const tile = this.blocks.tile(place);
-      const old = this.list.children[place - this.from];
-      if (!tile || tile === old) continue;
-      const held = old.contains(document.activeElement) ? document.activeElement.classList[0] : null;
-      unpark(tile);
-      this.dress(tile, place);
-      tile.classList.add("tile-new"); // appears softly, where one that comes back does not
-      old.replaceWith(tile);
-      if (held) (tile.querySelector(`.${held}`) ?? tile.querySelector(".tile-open")).focus({ preventScroll: true });
+    if (first >= this.to || after <= this.from) return;
+    const before = [...this.list.querySelectorAll(":scope > .tile")];
+    const held = before.find((tile) => tile.contains(document.activeElement));
+    const control = held && document.activeElement.classList[0];
+    const wanted = [];
+    for (let place = this.from; place < this.to; place += 1) wanted.push(this.blocks.tile(place));
+    const taken = new Set(wanted);
+    wanted.forEach((tile, along) => {
+      const old = before[along];
+      if (tile && tile === old) return;
+      const next = tile ?? (old && !taken.has(old) ? old : blank());
+      wanted[along] = next;
+      if (next === old) return;
+      unpark(next);
+      this.dress(next, this.from + along);
+      if (!before.includes(next)) next.classList.add("tile-new"); // appears softly, where one that comes back does not
+    });
+    const stays = new Set(wanted);
+    this.#drop(before.filter((tile) => !stays.has(tile)));
+    wanted.forEach((tile, along) => {
+      if (this.list.children[along] !== tile) this.list.insertBefore(tile, this.list.children[along] ?? null);
+    });
+    // The keyboard stays with the item, or else with its place.
+    if (held && !held.contains(document.activeElement)) {
+      const tile = document.getElementById(held.id) ?? this.list.children[Math.min(before.indexOf(held), wanted.length - 1)];
+      (tile?.querySelector(`.${control}`) ?? tile?.querySelector(".tile-open") ?? this.list).focus({ preventScroll: true });
     }
     this.list.dispatchEvent(new CustomEvent("gallery:shown", { bubbles: true }));
   }
