@@ -6,15 +6,15 @@ A page reads a bounded stretch of the first job; nothing is counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session, aliased
 
 from core.errors import InvalidRequest
-from core.queries import ItemRow, items_by_id, items_page, visible_to
+from core.queries import ItemRow, items_by_id, visible_to
 from core.states import ITEM_WITH_FACE
 from core.tables import Item, Job, User
 
@@ -22,8 +22,8 @@ from core.tables import Item, Job, User
 Shown = Literal["common", "faces", "one_face"]
 SHOWN: tuple[Shown, ...] = get_args(Shown)
 
-_STRETCH = 500
-_MOST_STRETCHES = 8
+_SPAN = 4000  # positions of the first job that a page looks through at most
+_ROWS_AT_ONCE = 100
 _LOOKED_AT = 20
 _MOST_PARTNERS = 200
 
@@ -76,20 +76,19 @@ def compare_jobs(
         raise InvalidRequest("This is one and the same job: choose another one to compare it with.")
     if first.kind != "infer" or second.kind != "infer":
         raise InvalidRequest("Only jobs that draw faces are compared.")
-    pairs: list[Pair] = []
-    for _ in range(_MOST_STRETCHES):
-        rows = items_page(session, first.id, after=after, limit=_STRETCH)
-        others = _by_recording(session, second.id, rows)
-        for row in rows:
-            other = others.get(row.recording_sha256 or "")
-            if other is not None and _fits(pair := Pair(row, other), shown):
-                if len(pairs) == limit:
-                    return Comparison(pairs, after)
-                pairs.append(pair)
-            after = row.position
-        if len(rows) < _STRETCH:
-            return Comparison(pairs, None)
-    return Comparison(pairs, after)
+    until = after + _SPAN
+    chosen: dict[int, int] = {}
+    seen = after
+    for row in _shared(session, first.id, second.id, after, until):
+        if row.position == seen:
+            continue  # the second job has it several times: its first one counts
+        if _fits(row, shown):
+            if len(chosen) == limit:
+                return Comparison(_pairs(session, first.id, second.id, chosen), seen)
+            chosen[row.id] = row.other_id
+        seen = row.position
+    following = until if until + 1 < first.total else None
+    return Comparison(_pairs(session, first.id, second.id, chosen), following)
 
 
 def find_partners(session: Session, viewer: User, job: Job, *, limit: int = 20) -> Sequence[Job]:
@@ -116,24 +115,41 @@ def find_partners(session: Session, viewer: User, job: Job, *, limit: int = 20) 
     ).all()
 
 
-def _by_recording(session: Session, job_id: str, rows: Sequence[ItemRow]) -> dict[str, ItemRow]:
-    """Items of another job over the same recordings; where it has one several times, its first."""
-    recordings = {row.recording_sha256 for row in rows if row.recording_sha256}
-    if not recordings:
-        return {}
-    found = select(Item.id).where(Item.job_id == job_id, Item.recording_sha256.in_(recordings))
-    others = items_by_id(session, job_id, session.scalars(found).all())
-    return {other.recording_sha256 or "": other for other in reversed(others)}
+def _shared(session: Session, first: str, second: str, after: int, until: int) -> Iterator[Any]:
+    """Items of the first job in a stretch of positions, each with every item of the second that has its recording."""
+    other = aliased(Item)
+    query = (
+        select(
+            Item.id,
+            Item.position,
+            Item.state,
+            Item.drawing_id,
+            other.id.label("other_id"),
+            other.state.label("other_state"),
+            other.drawing_id.label("other_drawing_id"),
+        )
+        .join(other, and_(other.recording_sha256 == Item.recording_sha256, other.job_id == second))
+        .where(Item.job_id == first, Item.position > after, Item.position <= until)
+        .order_by(Item.position, other.position)
+    )
+    # Read as far as the page goes, and no further.
+    with session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
+        yield from rows
 
 
-def _fits(pair: Pair, shown: Shown) -> bool:
-    faces = (_has_face(pair.first), _has_face(pair.second))
+def _pairs(session: Session, first: str, second: str, chosen: dict[int, int]) -> list[Pair]:
+    ones = items_by_id(session, first, list(chosen))
+    others = {row.id: row for row in items_by_id(session, second, list(chosen.values()))}
+    return [Pair(one, others[chosen[one.id]]) for one in ones]
+
+
+def _fits(row: Any, shown: Shown) -> bool:
+    faces = (
+        row.state in ITEM_WITH_FACE and row.drawing_id is not None,
+        row.other_state in ITEM_WITH_FACE and row.other_drawing_id is not None,
+    )
     if shown == "faces":
         return all(faces)
     if shown == "one_face":
         return faces[0] != faces[1]
     return True
-
-
-def _has_face(row: ItemRow) -> bool:
-    return row.state in ITEM_WITH_FACE and row.face_key is not None

@@ -37,7 +37,7 @@ def submit(script: Script, numbers: list[int], model: str = "default@1", name: s
 def test_recordings_stand_beside_each_other_whatever_their_order(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "_STRETCH", 3)
+    monkeypatch.setattr(comparison, "_ROWS_AT_ONCE", 2)
     second_model(place)
     ada, bob = place.script(), place.script("bob")
     first = submit(ada, [0, 1, 2, 3, 4, 5, 6])
@@ -69,8 +69,7 @@ def test_recordings_stand_beside_each_other_whatever_their_order(
 def test_a_long_walk_without_a_hit_ends_with_a_place_to_go_on(
     sqlite_place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "_STRETCH", 2)
-    monkeypatch.setattr(comparison, "_MOST_STRETCHES", 2)
+    monkeypatch.setattr(comparison, "_SPAN", 4)
     ada = sqlite_place.script()
     first, second = submit(ada, list(range(9))), submit(ada, [8])
     path = f"/api/v1/jobs/{first}/comparison/{second}"
