@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from core.config import Settings
 from core.database import Database
 from core.errors import InvalidSettings
+from core.s3_sources import open_places
 from core.store import Store
 from dashboard import health, identity, limits, oidc, problems, security
 from dashboard.api import (
@@ -71,10 +72,11 @@ def create_app(settings: Settings) -> OpenAPI:
         settings: as one of the entry points loaded them.
 
     Raises:
-        InvalidSettings: the key that signs sessions is missing or short.
+        InvalidSettings: the key that signs sessions is missing or short, or a place in S3 is none.
     """
     if len(settings.secret_key.get_secret_value()) < _SHORTEST_KEY:
         raise InvalidSettings(f"VOICESKETCH_SECRET_KEY must have at least {_SHORTEST_KEY} characters.")
+    open_places(settings)  # what cannot be read is told now, and not to whoever asks first
     app = OpenAPI(
         "dashboard",
         info=Info(

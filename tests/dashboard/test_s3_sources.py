@@ -12,6 +12,7 @@ from core.accounts import Role
 from core.errors import InvalidSettings
 from core.s3_sources import Place as S3Place
 from core.s3_sources import find_place, open_places
+from dashboard.app import create_app
 from tests.conftest import settings_for
 from tests.dashboard.conftest import SOUND, Place, Script, make_place
 from tests.ledgers import make_ledger
@@ -135,8 +136,9 @@ def test_a_bucket_that_is_open_and_not_there_is_a_sentence(s3_place: Place, buck
 
 def test_our_own_bucket_and_nonsense_cannot_be_opened(s3_place: Place) -> None:
     for wrong in (f"s3://{s3_place.settings.s3_bucket}/incoming", "bucket/folder", "s3://b"):
+        settings = s3_place.settings.model_copy(update={"s3_sources": f"s3://fine/x,{wrong}"})
         with pytest.raises(InvalidSettings, match="VOICESKETCH_S3_SOURCES"):
-            open_places(s3_place.settings.model_copy(update={"s3_sources": f"s3://fine/x,{wrong}"}))
+            create_app(settings)
     places = open_places(s3_place.settings.model_copy(update={"s3_sources": " s3://one , s3://two/a/b/,"}))
     assert places == [S3Place("one", ""), S3Place("two", "a/b/")]
     assert find_place("s3://two/a/b", places) == S3Place("two", "a/b/")
