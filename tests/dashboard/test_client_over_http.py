@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from core.accounts import Role
+from core.cli.jobs import app as jobs_command
 from core.client import Client
 from core.errors import Conflict, NotAllowed, NotFound
 from core.specs import NewItem
@@ -102,3 +106,42 @@ def test_an_administrator_lets_somebody_in_who_may_do_less(sqlite_place: Place, 
         boss.drain("nobody")
     assert boss.queues() == []
     assert boss.health()["checks"]
+
+
+def test_the_shell_shows_what_a_real_dashboard_answers(
+    sqlite_place: Place, address: str, tmp_path: Path
+) -> None:
+    script = sqlite_place.script()
+    job_id = script.job(3, labels={"for": "fun"}, webhook_url="https://1.1.1.1/told")  # nothing is sent
+    sqlite_place.worker(refuse=lambda item: ("no_speech", "Silence.") if "1" in item.name else None).run()
+
+    def run(*words: str) -> str:
+        given = [*words, "--url", address, "--token", script.token]
+        result = CliRunner().invoke(jobs_command, given)
+        assert result.exit_code == 0, result.stderr
+        return result.stdout
+
+    assert job_id in run("list", "--label", "for=fun", "--state", "completed_with_errors")
+    assert "no job yet" in run("list", "--search", "somebody else's")
+    lines = [json.loads(line) for line in run("items", "last", "--json").splitlines()]
+    assert [line["state"] for line in lines] == ["done", "failed", "done"]
+    failed = run("items", "last", "--code", "no_speech").splitlines()
+    assert len(failed) == 1 and failed[0].endswith("line 1  no_speech: Silence.")
+    run("results", "last", "--as", "zip", "--out", str(tmp_path / "faces.zip"))
+    assert "voice 0.png" in zipfile.ZipFile(tmp_path / "faces.zip").namelist()
+    assert not list(tmp_path.glob(".faces*"))  # nothing unfinished is left
+    assert [json.loads(line)["key"] for line in run("results", "last", "--json").splitlines()] == [
+        "line 0",
+        "line 1",
+        "line 2",
+    ]
+    assert "completed_with_errors" in run("timeline", "last").splitlines()[-1]
+    last = json.loads(run("events", "last", "--json").splitlines()[-1])
+    assert (last["event"], last["data"]["id"]) == ("job", job_id)
+    told = run("webhook", "last").splitlines()
+    assert told[0] == "https://1.1.1.1/told" and "to be sent" in told[1]
+    assert "1 recordings for default@1" in run("rerun", "last", "--which", "failed", "--dry-run")
+    again = CliRunner().invoke(
+        jobs_command, ["retry", "last", "--code", "other", "--url", address, "--token", script.token]
+    )
+    assert again.exit_code == 2 and again.stdout == ""
