@@ -41,7 +41,6 @@ JSON: dict[str, Any] = {
     "POST /api/v1/jobs/{queued}/priority": {"priority": -1},
     "POST /api/v1/jobs/{queued}/priority first": {"priority": 1},
     "POST /api/v1/jobs/steer": {"jobs": ["{queued}"], "action": "pause"},
-    "POST /api/v1/jobs/steer": {"jobs": ["{queued}"], "action": "pause"},
     "POST /api/v1/jobs/{job}/rerun": {"model": "{model}", "which": "all"},
     "POST /api/v1/models": {
         "name": "{new}",
@@ -93,7 +92,6 @@ FORM: dict[str, dict[str, str]] = {
     "POST /jobs/{queued}/priority": {"priority": "1"},
     "POST /jobs/{job}/chosen/contact-sheet.pdf": {"chosen": "{item}"},
     "POST /jobs/{job}/chosen/faces.zip": {"chosen": "{item}"},
-    "POST /jobs/steer": {"job": "{queued}", "action": "pause"},
     "POST /jobs/steer": {"job": "{queued}", "action": "pause"},
     "POST /jobs/{job}/rerun": {"model": "{model}", "of": "all"},
     "POST /erasure": {"confirm": "somebody else"},

@@ -73,7 +73,6 @@ GET    /api/v1/jobs/{job}/results.parquet                401     200     404    
 POST   /api/v1/jobs/{paused}/resume                      401     403     404    200     200      200    403     403
 POST   /api/v1/jobs/{failed}/retry                       401     403     404    200     200      200    403     403
 POST   /api/v1/jobs/steer                                401     403     404    200     200      200    403     403
-POST   /api/v1/jobs/steer                                401     403     404    200     200      200    403     403
 GET    /api/v1/jobs/{job}/throughput                     401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/timeline                       401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/training                   401     200     404    200     200      200    200     200
@@ -172,7 +171,6 @@ GET    /jobs/{job}                                       303     200     404    
 GET    /jobs/{job}/compare                               303     200     404    200     200      200    200     200
 GET    /jobs/{job}/compare/{queued}                      303     200     404    200     200      200    200     200
 GET    /jobs/{job}/compare/{queued}/rows                 303     200     404    200     200      200    200     200
-POST   /jobs/steer                                       303     403     200    200     200      200    403     200
 POST   /jobs/steer                                       303     403     200    200     200      200    403     200
 GET    /jobs/{job}/summary                               303     200     404    200     200      200    200     200
 GET    /jobs/{job}/tiles                                 303     200     404    200     200      200    200     200
