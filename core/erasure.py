@@ -67,7 +67,9 @@ def find_user(session: Session, name_or_id: str) -> User:
     """Raises:
     NotFound: there is nobody of that name or id.
     """
-    user = session.get(User, name_or_id) or session.scalar(select(User).where(User.name == name_or_id))
+    user = None
+    if "\0" not in name_or_id:  # which PostgreSQL takes in no text
+        user = session.get(User, name_or_id) or session.scalar(select(User).where(User.name == name_or_id))
     if user is None:
         raise NotFound(f"There is no user {name_or_id[:80]!r}.")
     return user

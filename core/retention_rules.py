@@ -113,6 +113,8 @@ def remove_rule(session: Session, *, kind: Kept, scope: str = "", actor: str) ->
     """Raises:
     NotFound: there is no such rule.
     """
+    if "\0" in scope:  # which PostgreSQL takes in no text
+        raise NotFound("There is no such rule of retention.")
     rule = session.get(RetentionRule, (kind.value, scope), with_for_update=True)
     if rule is None:
         raise NotFound("There is no such rule of retention.")
@@ -127,8 +129,8 @@ def remove_rule(session: Session, *, kind: Kept, scope: str = "", actor: str) ->
 
 
 def _checked_scope(session: Session, scope: str) -> str:
-    if len(scope) > _LONGEST_SCOPE:
-        raise InvalidRequest("This is no label that a job could have: it is too long.")
+    if len(scope) > _LONGEST_SCOPE or "\0" in scope:
+        raise InvalidRequest("This is no label that a job could have.")
     name, sign, value = scope.partition("=")
     if sign:
         if not name.strip():

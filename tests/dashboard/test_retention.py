@@ -347,6 +347,9 @@ def test_admins_make_rules_and_remove_now_what_operators_only_look_at(sqlite_pla
     assert root.ask("DELETE", "/api/v1/retention/faces?scope=project%3Dradio").status_code == 204
     assert root.ask("DELETE", "/api/v1/retention/faces?scope=project%3Dradio").status_code == 404
     assert root.ask("PUT", "/api/v1/retention/dreams", json={"days": 7}).status_code == 400
+    assert root.ask("PUT", "/api/v1/retention/logs", json={"days": 7, "scope": "a=\0"}).status_code == 400
+    assert root.ask("DELETE", "/api/v1/retention/logs?scope=%00").status_code == 404
+    assert root.post("/api/v1/erasure", json={"user": "\0"}).status_code == 404
     with place.database.read() as session:
         assert [one.action for one in list_entries(session)][:2] == ["retention.remove", "retention.purge"]
 
