@@ -101,7 +101,7 @@ def test_archives_and_addresses_are_told_from_paths(folder: Path) -> None:
 def test_files_archives_and_addresses_become_one_job_with_keys_of_their_own(folder: Path) -> None:
     here = LargerVoicesketch()
     with small_service(here) as service:
-        given = ["s3://bucket/voices/", folder / "talks.zip", folder / "a.flac"]
+        given: list[str | Path] = ["s3://bucket/voices/", folder / "talks.zip", folder / "a.flac"]
         job, made = submit(client_of(service.url), given)
     keys = [item["key"] for item in here.posted["items"]]
     assert keys == ["a.flac", "a.flac#2", "b.flac", "0.flac", "1.flac", "2.flac"]
