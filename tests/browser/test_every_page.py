@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from core.accounts import Role
 from tests.browser.conftest import Visitor
@@ -65,7 +66,14 @@ def findings(page: Page, where: str) -> list[str]:
 
 
 def fits(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+    """Whether nothing stands out on the right, once charts have followed the window."""
+    try:
+        page.wait_for_function(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth", timeout=4000
+        )
+    except PlaywrightTimeout:
+        return False
+    return True
 
 
 @pytest.mark.timeout(900)  # half a minute on a quiet machine, many times that on a busy one
@@ -83,7 +91,7 @@ def test_every_page_can_be_used_by_everybody_on_any_screen(
         wrong += findings(page, path)
         page.set_viewport_size({"width": 390, "height": 844})
         if not fits(page):
-            wrong.append(f"{path} is wider than a phone")
+            wrong.append(f"{name}, {path}, is wider than a phone")
     # The browser says aloud that a page was refused, which was meant.
     wrong += [one for one in visitor.complaints if "404" not in one]
     visitor.complaints.clear()
