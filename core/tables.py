@@ -103,6 +103,9 @@ class RecordingOwner(Base):
     """Who gave us a recording: one content may have come from several people, and none may use another's."""
 
     __tablename__ = "recording_owners"
+    __table_args__ = (
+        Index("ix_recording_owners_owner_id_sha256", "owner_id", "sha256"),
+    )  # what somebody sent
 
     sha256: Mapped[str] = mapped_column(ForeignKey("recordings.sha256"), primary_key=True)
     owner_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)

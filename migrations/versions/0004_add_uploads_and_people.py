@@ -37,6 +37,7 @@ def upgrade() -> None:
             table.drop_constraint(op.f(f"fk_drawings_{name}"), type_="foreignkey")
     with op.batch_alter_table("recordings") as table:
         table.add_column(sa.Column("purged_at", Moment(timezone=True), nullable=True))
+    op.create_index("ix_recording_owners_owner_id_sha256", "recording_owners", ["owner_id", "sha256"])
     op.create_index(
         "ix_items_drawing_id",
         "items",
@@ -163,6 +164,7 @@ def downgrade() -> None:
     with op.batch_alter_table("workers") as table:
         table.drop_column("leaving_at")
         table.drop_column("utilisation")
+    op.drop_index("ix_recording_owners_owner_id_sha256", "recording_owners")
     op.drop_index("ix_items_drawing_id", "items")
     with op.batch_alter_table("recordings") as table:
         table.drop_column("purged_at")
