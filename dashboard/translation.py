@@ -31,6 +31,7 @@ _WORDS = (
     "dashboard/words.py",
     "dashboard/training_words.py",
     "dashboard/schedule_words.py",
+    "dashboard/operating_words.py",
     "core/metric_words.py",
 )
 _HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Content-Transfer-Encoding: 8bit\\n"\n'

@@ -10,20 +10,13 @@ from flask.typing import ResponseReturnValue
 from core.draining import drain_worker, undrain_worker
 from core.worker_queries import list_queues, list_workers
 from dashboard.identity import viewer
+from dashboard.operating_words import WORKER_WORDS
 from dashboard.permissions import may_operate, require_operations, require_watcher
 from dashboard.services import services
+from dashboard.translation import Said
 
 bp = Blueprint("operating_pages", __name__)
 
-STATE_WORDS = {
-    "working": "Working",
-    "idle": "Idle",
-    "draining": "Draining",
-    "drained": "Drained",
-    "leaving": "Leaving",
-    "silent": "Not heard of",
-    "gone": "Gone",
-}
 # Colours that pages of jobs use for the same sort of thing.
 STATE_CHIPS = {
     "working": "running",
@@ -70,7 +63,7 @@ def _workers() -> dict[str, Any]:
     require_watcher(user)
     with services().database.read() as session:
         rows = list_workers(session)
-    return {"rows": rows, "may": may_operate(user), "words": STATE_WORDS, "chips": STATE_CHIPS}
+    return {"rows": rows, "may": may_operate(user), "words": Said(WORKER_WORDS), "chips": STATE_CHIPS}
 
 
 def _queues() -> dict[str, Any]:

@@ -14,24 +14,12 @@ from core.retention_rules import Kept, list_rules, remove_rule, set_rule
 from core.tables import Job, User
 from dashboard.api.retention import SECONDS, subject_of
 from dashboard.identity import viewer
+from dashboard.operating_words import KEPT_WORDS
 from dashboard.permissions import may_administer, require_admin, require_operations, require_submitter
 from dashboard.services import services
 
 bp = Blueprint("retention_pages", __name__)
 
-KIND_WORDS = {
-    Kept.FACES: "Faces, with their thumbnails and spectrograms",
-    Kept.RECORDINGS: "Recordings",
-    Kept.CHECKPOINTS: "Checkpoints of trainings",
-    Kept.LOGS: "Lines of logs",
-}
-# One of them, and several.
-COUNT_WORDS = {
-    "faces": ("face", "faces"),
-    "recordings": ("recording", "recordings"),
-    "checkpoints": ("checkpoint", "checkpoints"),
-    "logs": ("line of logs", "lines of logs"),
-}
 _JOBS_SHOWN = 10
 
 
@@ -115,8 +103,7 @@ def _page(
         shown=_JOBS_SHOWN,
         refused=refused,
         may=may_administer(user),
-        kinds=KIND_WORDS,
-        words_of=COUNT_WORDS,
+        kinds=KEPT_WORDS,
         form=request.form,
     )
 

@@ -7,13 +7,14 @@ from flask import Blueprint, render_template
 from core.health import check_health
 from core.storage_use import storage_use
 from dashboard.identity import viewer
+from dashboard.operating_words import HEALTH_WORDS
 from dashboard.permissions import require_operations
 from dashboard.services import services
+from dashboard.translation import Said
 
 bp = Blueprint("storage_and_health_pages", __name__)
 
 CHIPS = {"ok": "completed", "warning": "queued", "failed": "failed"}
-WORDS = {"ok": "Well", "warning": "Look at it", "failed": "Failed"}
 
 
 @bp.get("/storage")
@@ -27,4 +28,4 @@ def health() -> str:
     require_operations(viewer())
     here = services()
     found = check_health(here.settings, here.database, here.store)
-    return render_template("operating/health.html", health=found, chips=CHIPS, words=WORDS)
+    return render_template("operating/health.html", health=found, chips=CHIPS, words=Said(HEALTH_WORDS))

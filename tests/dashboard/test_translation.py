@@ -16,7 +16,10 @@ from tests.dashboard.conftest import Place
 
 TEMPLATES = REPOSITORY / "dashboard" / "templates"
 # Folders of which every sentence is a message already.
-WHOLE = ("datasets", "evaluations", "models", "programs", "schedules", "training")
+WHOLE = (
+    *("_chosen.html", "account", "audit", "datasets", "evaluations", "models", "operating", "people"),
+    *("programs", "schedules", "sign_in", "training"),
+)
 
 
 def write_catalogue(folder: Path, language: str, words: dict[str, str]) -> None:
