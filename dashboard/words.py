@@ -115,12 +115,24 @@ JOB_SORT_WORDS: dict[str, str] = {
     "priority": "By priority",
 }
 
-# What was done to many jobs at once.
-STEERED_WORDS: dict[str, str] = {
-    "pause": "paused",
-    "resume": "resumed",
-    "cancel": "cancelled",
-    "retry": "tried again",
-    "label": "labelled",
-    "unlabel": "without the label now",
+# What the choice "State" of the list of jobs offers, by the states that each stands for.
+JOB_STATE_CHOICES: dict[tuple[JobState, ...], str] = {
+    (
+        JobState.VALIDATING,
+        JobState.QUEUED,
+        JobState.RUNNING,
+        JobState.FINALIZING,
+        JobState.CANCELLING,
+    ): "At work",
+    (JobState.PAUSED,): "Paused",
+    (JobState.COMPLETED,): "Done",
+    (JobState.COMPLETED_WITH_ERRORS,): "Done with errors",
+    (JobState.FAILED, JobState.DEAD, JobState.REJECTED): "Failed",
+    (JobState.CANCELLED,): "Cancelled",
+}
+
+# What a job draws with or works on, where that is no name alone.
+WHAT_WORDS: dict[str, str] = {
+    "measure": "%(model)s on %(dataset)s",
+    "prepare": "dataset %(dataset)s",
 }

@@ -24,24 +24,13 @@ from dashboard.identity import viewer
 from dashboard.job_steering import ACTIONS, Action, Outcome, steer
 from dashboard.permissions import may_change, may_submit, require_submitter
 from dashboard.services import services
-from dashboard.words import JOB_KIND_WORDS, JOB_SORT_WORDS, STEERED_WORDS
+from dashboard.translation import said
+from dashboard.words import JOB_KIND_WORDS, JOB_SORT_WORDS, JOB_STATE_CHOICES, WHAT_WORDS
 
 bp = Blueprint("job_list", __name__)
 
 _SIZES = (25, 50, 100)
 
-# What the choice "State" offers: words, and the states they stand for in an address.
-_STATES: tuple[tuple[str, tuple[JobState, ...]], ...] = (
-    (
-        "At work",
-        (JobState.VALIDATING, JobState.QUEUED, JobState.RUNNING, JobState.FINALIZING, JobState.CANCELLING),
-    ),
-    ("Paused", (JobState.PAUSED,)),
-    ("Done", (JobState.COMPLETED,)),
-    ("Done with errors", (JobState.COMPLETED_WITH_ERRORS,)),
-    ("Failed", (JobState.FAILED, JobState.DEAD, JobState.REJECTED)),
-    ("Cancelled", (JobState.CANCELLED,)),
-)
 _FIELDS = ("q", "state", "kind", "owner", "model", "label", "since", "sort", "size")
 
 
@@ -77,7 +66,7 @@ def many() -> ResponseReturnValue:
     try:
         told = _told(action, steer(user, chosen, action, label))
     except InvalidRequest as error:
-        told = [error.message]
+        told = {"wrong": error.message}
     with services().database.read() as session:
         page = _page(session, query)
         if "HX-Request" in request.headers:
@@ -85,12 +74,14 @@ def many() -> ResponseReturnValue:
         return render_template("jobs/list.html", told=told, **page, **_choices(session))
 
 
-def _told(action: Action, outcomes: Sequence[Outcome]) -> list[str]:
+def _told(action: Action, outcomes: Sequence[Outcome]) -> dict[str, object]:
     """What became of them: how many were changed, and each reason once."""
-    changed = sum(one.job is not None for one in outcomes)
-    said = [f"{changed} {'job' if changed == 1 else 'jobs'} {STEERED_WORDS[action]}."] if changed else []
     reasons = Counter(one.refused.message for one in outcomes if one.refused is not None)
-    return said + [f"{count} not: {reason}" for reason, count in reasons.most_common(5)]
+    return {
+        "action": action,
+        "changed": sum(one.job is not None for one in outcomes),
+        "refused": [(count, reason) for reason, count in reasons.most_common(5)],
+    }
 
 
 def _page(session: Session, asked: Mapping[str, str] | None = None) -> dict[str, object]:
@@ -160,7 +151,7 @@ def _choices(session: Session) -> dict[str, object]:
     sees_all = user.role != Role.SUBMITTER.value
     people = select(User.name).where(User.id.in_(select(Job.owner_id).distinct())).order_by(User.name)
     return {
-        "state_choices": [(",".join(states), words) for words, states in _STATES],
+        "state_choices": [(",".join(states), words) for states, words in JOB_STATE_CHOICES.items()],
         "kind_choices": list(JOB_KIND_WORDS.items()),
         "sort_choices": [(sort, JOB_SORT_WORDS[sort]) for sort in SORTS],
         "size_choices": _SIZES,
@@ -180,6 +171,8 @@ def _owners(session: Session, user: User, jobs: Sequence[Job]) -> dict[str, str]
 def _label(session: Session, job: Job) -> str:
     """What draws, what is prepared, or what is trained or measured on which dataset."""
     if job.kind in PROGRAM_KINDS:
-        return f"{job.spec['model']} on {job.spec['dataset']}"
+        return said(WHAT_WORDS["measure"]) % {"model": job.spec["model"], "dataset": job.spec["dataset"]}
     dataset = dataset_label(session, job)
-    return f"dataset {dataset}" if dataset else model_label(session, job.model_version_id)
+    if dataset:
+        return said(WHAT_WORDS["prepare"]) % {"dataset": dataset}
+    return model_label(session, job.model_version_id)

@@ -76,13 +76,13 @@ def test_the_page_is_an_address_that_can_be_sent(sqlite_place: Place) -> None:
     browser = sqlite_place.browser("ada")
     page = browser.get("/jobs?q=choir&sort=oldest&size=25").text
     assert 'value="choir"' in page
-    assert page.count('class="job"') == 25
+    assert page.count('class="job job-choosable"') == 25
     assert "podcast" not in page
     found = re.search(r'id="next-page" href="([^"]+)"', page)
     assert found
     following = browser.get(found[1].replace("&amp;", "&")).text
     assert [name in following for name in (">choir 25<", ">choir 26<", ">choir 3<")] == [True, True, False]
-    assert browser.get("/jobs/rows?label=team%3Da%26b&size=50").text.count('class="job"') == 27
+    assert browser.get("/jobs/rows?label=team%3Da%26b&size=50").text.count('class="job job-choosable"') == 27
     assert "No job fits" in browser.get("/jobs?q=nothing").text
     for wrong in ("state=asleep", "since=x", "sort=name&before=x"):
         assert 'role="alert"' in browser.get(f"/jobs?{wrong}").text

@@ -17,8 +17,8 @@ from tests.dashboard.conftest import Place
 TEMPLATES = REPOSITORY / "dashboard" / "templates"
 # Folders of which every sentence is a message already.
 WHOLE = (
-    *("_chosen.html", "account", "audit", "datasets", "evaluations", "models", "operating", "people"),
-    *("programs", "schedules", "sign_in", "training"),
+    *("_chosen.html", "account", "audit", "datasets", "evaluations", "jobs", "models", "operating"),
+    *("people", "programs", "schedules", "sign_in", "training"),
 )
 
 
