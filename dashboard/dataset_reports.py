@@ -16,6 +16,7 @@ from core.errors import NotFound
 from core.recipes import Recipe
 from core.store import Store
 from core.tables import DatasetVersion
+from dashboard.translation import said
 from dashboard.words import LEFT_OUT_WORDS, VALUE_WORDS
 
 LARGEST_REPORT_BYTES = 64 * 2**20
@@ -99,7 +100,7 @@ def _digest(description: dict[str, Any], report: dict[str, Any]) -> DatasetRepor
         by_split=counts["by_split"],
         attributes=report["split_by_attribute"],
         reasons=[
-            Reason(code, LEFT_OUT_WORDS.get(code, code.replace("_", " ")), count, examples[code])
+            Reason(code, said(LEFT_OUT_WORDS.get(code, code.replace("_", " "))), count, examples[code])
             for code, count in counts["rejects"].items()
         ],
         layout=description["layout"],
@@ -134,8 +135,8 @@ def recipe_words(recipe: Recipe) -> list[tuple[str, str]]:
     else:
         face = recipe.face
         words.append(("Faces", _listed(face.outputs)))
-        words.append(("Pictures", f"{VALUE_WORDS[face.crop]}, {face.size} × {face.size} pixels"))
-        words.append(("Several faces", VALUE_WORDS[face.several]))
+        words.append(("Pictures", f"{said(VALUE_WORDS[face.crop])}, {face.size} × {face.size} pixels"))
+        words.append(("Several faces", said(VALUE_WORDS[face.several])))
         if face.encoder:
             words.append(("Encoder", face.encoder))
     if not recipe.needs_both and recipe.voice and recipe.face:
@@ -151,4 +152,4 @@ def recipe_words(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def _listed(values: tuple[str, ...]) -> str:
-    return ", ".join(VALUE_WORDS[value] for value in values)
+    return ", ".join(said(VALUE_WORDS[value]) for value in values)

@@ -39,12 +39,12 @@ CATCH_UP_WORDS = {
     "all": "Make up for all",
 }
 # Expressions to begin with, and what they are called in the form.
-COMMON = (
-    ("0 3 * * 1", "Every Monday at 03:00"),
-    ("0 3 * * *", "Every day at 03:00"),
-    ("0 3 1 * *", "On the first of the month at 03:00"),
-    ("0 * * * *", "Every hour"),
-)
+COMMON = {
+    "0 3 * * 1": "Every Monday at 03:00",
+    "0 3 * * *": "Every day at 03:00",
+    "0 3 1 * *": "On the first of the month at 03:00",
+    "0 * * * *": "Every hour",
+}
 # What a gate may go by, most useful first; any other name of a metric is taken as well.
 GATE_METRICS = (
     "matching.voice_to_face.2",

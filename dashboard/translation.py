@@ -33,6 +33,7 @@ _WORDS = (
     "dashboard/schedule_words.py",
     "dashboard/operating_words.py",
     "core/metric_words.py",
+    "core/schedule_states.py",
 )
 _HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Content-Transfer-Encoding: 8bit\\n"\n'
 

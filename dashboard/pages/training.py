@@ -19,6 +19,7 @@ from dashboard.permissions import may_change_models, require_trainer
 from dashboard.services import services
 from dashboard.spec_form import form_of
 from dashboard.training_words import FEATURE_WORDS, TASK_WORDS
+from dashboard.translation import said
 
 bp = Blueprint("training_pages", __name__)
 
@@ -119,4 +120,4 @@ def _lacks(dataset: DatasetVersion, task: str) -> list[str]:
     there = dataset.summary.get("features")
     if there is None:  # prepared before features were counted
         return []
-    return [FEATURE_WORDS[name] for name in FEATURES[task] if name not in there]
+    return [said(FEATURE_WORDS[name]) for name in FEATURES[task] if name not in there]
