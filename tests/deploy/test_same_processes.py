@@ -115,7 +115,7 @@ class ByHand:
                 self.running[name].terminate()
             for name in some:
                 try:
-                    self.running[name].wait(30)
+                    self.running[name].wait(5 if name in servers else 30)
                 except subprocess.TimeoutExpired:
                     os.killpg(self.running[name].pid, signal.SIGKILL)
                     self.running[name].wait()
