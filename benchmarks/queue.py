@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
 
 from sqlalchemy import func, insert, select
@@ -212,12 +212,12 @@ def furnish(database: Database, items: int) -> tuple[str, list[str]]:
     return owner, hashes
 
 
-def work(url: str, go: Event, ready: object, chunk: int) -> None:
+def work(url: str, go: Event, ready: Semaphore, chunk: int) -> None:
     """A worker without a network: claims, publishes, and asks again until it is stopped."""
     database = Database(url)
     with database.write() as session:
         worker = register_worker(session, queue="gpu", device="cpu")
-    ready.release()  # type: ignore[attr-defined]
+    ready.release()
     go.wait()
     while True:
         with database.write() as session:

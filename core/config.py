@@ -83,8 +83,8 @@ class Settings(BaseModel):
         None, description="Address of an OpenID Connect service to sign in by; empty for none."
     )
     oidc_client_id: str = Field("", description="What that service calls the dashboard.")
-    oidc_client_secret_file: Path | None = Field(
-        None, description="File with the secret that the service gave; empty for a public client."
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret that the service gave; empty for a public client."
     )
     oidc_title: str = Field("single sign-on", description="What people call the service.")
     oidc_role_claim: str = Field("groups", description="What the service says about people's groups in.")

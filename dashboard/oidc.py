@@ -170,10 +170,11 @@ def _provider(app: Flask, settings: Settings) -> Provider:
         raise InvalidSettings("VOICESKETCH_OIDC_ISSUER must be an address that begins with https://.")
     if not settings.oidc_client_id:
         raise InvalidSettings("VOICESKETCH_OIDC_CLIENT_ID is missing: the sign-in service gives it to you.")
+    secret = settings.oidc_client_secret
     client = OAuth(app).register(
         _NAME,
         client_id=settings.oidc_client_id,
-        client_secret=_secret(settings),
+        client_secret=secret.get_secret_value() if secret else None,
         server_metadata_url=f"{issuer.rstrip('/')}/.well-known/openid-configuration",
         client_kwargs={
             "scope": "openid profile email",
@@ -192,17 +193,6 @@ def _provider(app: Flask, settings: Settings) -> Provider:
         if settings.oidc_new_role == _NOBODY
         else _role_named(settings.oidc_new_role, "OIDC_NEW_ROLE"),
     )
-
-
-def _secret(settings: Settings) -> str | None:
-    if settings.oidc_client_secret_file is None:
-        return None
-    try:
-        return settings.oidc_client_secret_file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(
-            f"VOICESKETCH_OIDC_CLIENT_SECRET_FILE cannot be read: {settings.oidc_client_secret_file}."
-        ) from error
 
 
 def _roles(written: str) -> dict[str, Role]:

@@ -9,7 +9,7 @@ import typer
 
 from core.cli.connection import AsJson, Data, Token, Url, connect
 from core.cli.endings import told
-from core.cli.one_job import JobId, Wait, found, show_or_watch
+from core.cli.one_job import FailedOf, JobId, OnlyItems, Wait, found, show_or_watch
 
 app = typer.Typer()
 
@@ -30,15 +30,8 @@ class Rerun(StrEnum):
 def retry(
     job_id: JobId,
     which: Annotated[Which, typer.Option(help="What to try again.")] = Which.FAILED,
-    code: Annotated[
-        str | None, typer.Option(help="Only what failed of this, such as no_speech.", metavar="CODE")
-    ] = None,
-    item: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=0, help="Only this one, by the id that `items` shows; may be repeated.", metavar="ID"
-        ),
-    ] = None,
+    code: FailedOf = None,
+    item: OnlyItems = None,
     wait: Wait = False,
     as_json: AsJson = False,
     data: Data = None,
@@ -79,15 +72,8 @@ def rerun(
         Rerun,
         typer.Option(help="What the model has not drawn yet, what failed here, or every recording."),
     ] = Rerun.MISSING,
-    code: Annotated[
-        str | None, typer.Option(help="Only what failed here of this, such as no_speech.", metavar="CODE")
-    ] = None,
-    item: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=0, help="Only this one, by the id that `items` shows; may be repeated.", metavar="ID"
-        ),
-    ] = None,
+    code: FailedOf = None,
+    item: OnlyItems = None,
     name: Annotated[str, typer.Option(help="What the new job is called.", show_default=False)] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many it would be.")] = False,
     wait: Wait = False,

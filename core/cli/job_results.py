@@ -14,7 +14,7 @@ import typer
 
 from core.cli.connection import AsJson, Data, Token, Url, connect
 from core.cli.endings import Ending, end, told
-from core.cli.one_job import JobId, StateFilter, found
+from core.cli.one_job import FailedOf, JobId, StateFilter, found
 
 app = typer.Typer()
 
@@ -61,9 +61,7 @@ def download(
 def items(
     job_id: JobId,
     state: StateFilter = None,
-    code: Annotated[
-        str | None, typer.Option(help="Only what failed of this, such as no_speech.", metavar="CODE")
-    ] = None,
+    code: FailedOf = None,
     favourites: Starred = False,
     as_json: AsJson = False,
     data: Data = None,

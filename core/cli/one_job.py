@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 JobId = Annotated[str, typer.Argument(help="Id of the job, or `last`.", metavar="JOB", show_default=False)]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
+FailedOf = Annotated[
+    str | None, typer.Option("--code", help="Only what failed of this, such as no_speech.", metavar="CODE")
+]
+OnlyItems = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--item", min=0, help="Only this one, by the id that `items` shows; may be repeated.", metavar="ID"
+    ),
+]
 StateFilter = Annotated[
     str | None, typer.Option(help="Only these states, separated by commas.", metavar="STATE")
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from pydantic import SecretStr
 
 from core.accounts import Role
 from core.stack import ports
@@ -87,8 +88,6 @@ def place_with_service(
     """A served place beside a sign-in service, which is another site for the browser: localhost is not 127.0.0.1."""
     port = ports.choose(["dashboard"])["dashboard"]
     address = f"http://127.0.0.1:{port}"
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET)
     with serving_service(SignInService(f"{address}/sign-in/provider/back")) as service:
         service.issuer = service.issuer.replace("127.0.0.1", "localhost")
         settings = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store).model_copy(
@@ -96,7 +95,7 @@ def place_with_service(
                 "public_url": address,
                 "oidc_issuer": service.issuer,
                 "oidc_client_id": CLIENT,
-                "oidc_client_secret_file": secret,
+                "oidc_client_secret": SecretStr(SECRET),
                 "oidc_roles": "staff=submitter",
                 "oidc_new_role": "nobody",
                 "oidc_title": "Example Login",

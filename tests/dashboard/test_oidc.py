@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from pydantic import SecretStr
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
@@ -39,15 +40,13 @@ def service() -> Iterator[SignInService]:
 def settings(
     sqlite_database_url: str, object_store: ObjectStore, service: SignInService, tmp_path: Path
 ) -> Settings:
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET + "\n")
     return settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store).model_copy(
         update={
             "public_url": "http://127.0.0.1:8000",
             "sign_ins_per_minute": 0,
             "oidc_issuer": service.issuer,
             "oidc_client_id": CLIENT,
-            "oidc_client_secret_file": secret,
+            "oidc_client_secret": SecretStr(SECRET),
             "oidc_title": "Example Login",
         }
     )
@@ -239,7 +238,6 @@ def test_without_a_service_there_is_no_such_way_in(sqlite_place: Place) -> None:
     [
         ({"oidc_issuer": "http://login.example.org"}, "https"),
         ({"oidc_client_id": ""}, "CLIENT_ID"),
-        ({"oidc_client_secret_file": Path("/nowhere/secret")}, "SECRET_FILE"),
         ({"oidc_roles": "staff"}, "ROLES"),
         ({"oidc_roles": "staff=king"}, "'king'"),
         ({"oidc_new_role": "king"}, "NEW_ROLE"),
