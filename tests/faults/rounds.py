@@ -32,17 +32,7 @@ DAMAGED_IN = 25  # every so many recordings, about
 MOST_FAULTS = 3
 PATIENCE_SECONDS = 180.0
 # What a recording may fail for by itself. Anything else would be somebody's bad luck, told to the user as their own.
-OWN_FAULTS = frozenset(
-    {
-        "empty_file",
-        "not_audio",
-        "truncated_audio",
-        "corrupt_audio",
-        "too_short",
-        "no_speech",
-        "unreadable_file",
-    }
-)
+OWN_FAULTS = frozenset({"empty_file", "not_audio", "too_short", "no_speech"})
 
 
 @dataclass(frozen=True)
