@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from core.config import Settings
 from core.stack import seaweed
+from tests.library_caches import keep_what_is_always_the_same
 from tests.servers import Broker, ObjectStore, Postgres, start_seaweed, start_valkey
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -22,6 +23,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Every core has a process of its own then. Said before anybody imports torch, and heard by child processes too.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+keep_what_is_always_the_same()
 
 
 @pytest.fixture(scope="session")
