@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from worker.ml.errors import PictureError
 
@@ -51,8 +51,14 @@ class Given:
         return picture_png(frame)
 
 
-def read_input(kind: Literal["voice", "face"], source: bytes | Path, limits: Limits | None = None) -> Given:
-    """Decode a file for a model that takes voices, or faces.
+def read_input(
+    kind: Literal["voice", "face"], source: bytes | Path | BinaryIO, limits: Limits | None = None
+) -> Given:
+    """Decode a file for a model that takes voices, or faces, in this very process.
+
+    Args:
+        source: its content, where it lies, or the file itself, unbuffered.
+        limits: of recordings.
 
     Raises:
         AudioError, PictureError: with a stable code, when the file cannot be used.
@@ -65,10 +71,19 @@ def read_input(kind: Literal["voice", "face"], source: bytes | Path, limits: Lim
     from worker.ml.images import read_picture
 
     try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = _content(source)
     except OSError as failure:
         reason = failure.strerror or str(failure)
         raise PictureError(
             "unreadable_file", f"The file cannot be read ({reason}). Check its path and rights."
         ) from failure
     return Given(read_picture(content).rgb, None, kind)
+
+
+def _content(source: bytes | Path | BinaryIO) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, Path):
+        return source.read_bytes()
+    source.seek(0)
+    return source.read()

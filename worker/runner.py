@@ -32,6 +32,7 @@ from core.specs import PROGRAM_KINDS
 from core.store import Store
 from core.workers import end_worker, register_worker
 from worker.dataset_work import DatasetWork
+from worker.decoding.decoders import Decoders
 from worker.ml.audio import Limits
 from worker.ml.errors import ModelError
 from worker.models import LoadedModel, Models, draw_all
@@ -92,6 +93,7 @@ class Runner:
             self.worker_id = register_worker(session, queue=settings.queue, device=settings.device)
         self._pulse = Pulse(self._database, settings, self.worker_id)
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self._decoding = Decoders()  # its processes start while the first model loads
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
         self._limits = Limits(max_seconds=settings.max_recording_seconds)
         self._coming: deque[_Coming] = deque()
@@ -144,6 +146,7 @@ class Runner:
         self._pulse.end()
         self._supervising.shutdown(wait=False, cancel_futures=True)
         self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoding.close()
         self._writers.shutdown(wait=False, cancel_futures=True)
         self._preparer.shutdown(wait=False, cancel_futures=True)
         try:
@@ -217,7 +220,9 @@ class Runner:
                 _Coming(
                     one,
                     item,
-                    self._decoders.submit(hear, self._store, item, self._limits, model.network.input),
+                    self._decoders.submit(
+                        hear, self._store, self._decoding, item, self._limits, model.network.input
+                    ),
                 )
             )
 

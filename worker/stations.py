@@ -1,6 +1,7 @@
 """The stations beside the network: a recording comes in and is decoded; a picture is encoded and goes out.
 
-Each runs in a thread of its own pool; the decoders, the picture encoder and the store all release the interpreter.
+Each runs in a thread of its own pool; the picture encoder and the store release the interpreter, and decoding happens
+in processes of its own (`worker.decoding`), as nobody knows what is in a file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from core.errors import NotFound
 from core.objects import face_key, spectrogram_key, thumbnail_key
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome
 from core.store import Store
-from worker.inputs import Given, read_input
+from worker.decoding.decoders import Decoders
+from worker.inputs import Given
 from worker.ml.audio import Limits
 from worker.ml.errors import AudioError, PictureError
 from worker.ml.pictures import THUMBNAIL_TYPE, face_metadata, face_png, face_thumbnail
@@ -39,25 +41,29 @@ class Heard:
 
 
 def hear(
-    store: Store, item: ClaimedItem, limits: Limits, kind: Literal["voice", "face"] = "voice"
+    store: Store,
+    decoders: Decoders,
+    item: ClaimedItem,
+    limits: Limits,
+    kind: Literal["voice", "face"] = "voice",
 ) -> Heard | Outcome:
     """Fetches and decodes; what is wrong with the recording, or the picture, comes back as its outcome.
 
     Raises:
-        StorageUnavailable: the store is at fault, not the recording.
+        StorageUnavailable, DecodingUnavailable: the recording is not at fault.
     """
     if item.drawing_id is not None:
         return AlreadyDrawn(item.id, item.drawing_id)
     began = time.monotonic()
     try:
         if item.size_bytes <= _IN_MEMORY_BYTES:
-            given = read_input(kind, store.get(item.object_key), limits)
+            given = decoders.decode(kind, store.get(item.object_key), limits)
             return Heard(given, time.monotonic() - began)
         with tempfile.NamedTemporaryFile(prefix="voicesketch-") as file:
             for piece in store.stream(item.object_key):
                 file.write(piece)
             file.flush()
-            return Heard(read_input(kind, Path(file.name), limits), time.monotonic() - began)
+            return Heard(decoders.decode(kind, Path(file.name), limits), time.monotonic() - began)
     except (AudioError, PictureError) as error:
         return CouldNotDraw(item.id, error.code, error.message, time.monotonic() - began)
     except NotFound:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 import numpy.typing as npt
 
-from worker.ml.audio_readers import Reader, open_reader
+from worker.ml.audio_readers import Reader, needs_memory, open_reader
 from worker.ml.errors import AudioError
 
 SAMPLE_RATE = 16_000
@@ -61,16 +62,23 @@ class Clip:
 DEFAULT_LIMITS = Limits()
 
 
-def decode(source: bytes | Path, limits: Limits = DEFAULT_LIMITS) -> Clip:
+def decode(source: bytes | Path | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Clip:
     """Decode a recording.
 
     Args:
-        source: the file's content, or where it lies.
+        source: the file's content, where it lies, or the file itself, unbuffered; that is closed in the end.
         limits: see `Limits`.
 
     Raises:
         AudioError: with a stable code, when the recording cannot be used.
     """
+    try:
+        return _decode(source, limits)
+    except MemoryError as failure:
+        raise needs_memory() from failure
+
+
+def _decode(source: bytes | Path | BinaryIO, limits: Limits) -> Clip:
     with open_reader(source) as reader:
         if reader.channels > limits.max_channels:
             raise AudioError(

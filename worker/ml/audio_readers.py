@@ -67,12 +67,21 @@ class Reader(ABC):
 
 
 @contextmanager
-def open_reader(source: bytes | Path) -> Iterator[Reader]:
-    """Open a recording with whichever library can read it."""
+def open_reader(source: bytes | Path | BinaryIO) -> Iterator[Reader]:
+    """Open a recording with whichever library can read it.
+
+    Args:
+        source: the file's content, where it lies, or the file itself, unbuffered. It is closed in the end.
+    """
     stream: BinaryIO
     try:
         # Unbuffered: libsndfile moves the descriptor itself, and a buffer would not know where it is afterwards.
-        stream = _in_memory(source) if isinstance(source, bytes) else source.open("rb", buffering=0)
+        if isinstance(source, bytes):
+            stream = _in_memory(source)
+        elif isinstance(source, Path):
+            stream = source.open("rb", buffering=0)
+        else:
+            stream = source
     except OSError as failure:
         reason = failure.strerror or str(failure)
         raise AudioError(
@@ -180,6 +189,7 @@ class ContainerReader(Reader):
         self._container = container
         self._stream = container.streams.audio[0]
         context = self._stream.codec_context
+        context.thread_count = 1  # other recordings keep the other cores busy
         self.sample_rate = int(context.sample_rate or 0)
         self.channels = int(context.channels or 0)
         _check_rate(self.sample_rate)
@@ -209,7 +219,7 @@ class ContainerReader(Reader):
                 end = max(end or 0.0, start + length)
             self._container.seek(0)
         except (av.error.FFmpegError, OSError) as failure:
-            raise _corrupt() from failure
+            raise _damage(failure) from failure
         if end is None or begin is None:
             raise _truncated("it has a header but no sound in it")
         there = end - min(begin, 0.0) if begin < 0 else end
@@ -235,7 +245,7 @@ class ContainerReader(Reader):
                     yield np.concatenate(waiting)
                     waiting = []
         except (av.error.FFmpegError, ValueError) as failure:
-            raise _corrupt() from failure
+            raise _damage(failure) from failure
         if waiting:
             yield np.concatenate(waiting)
 
@@ -265,7 +275,7 @@ def _open_container(stream: BinaryIO) -> Iterator[av.container.InputContainer]:
         )
     except (av.error.FFmpegError, ValueError) as failure:
         if looks_like_media(head):
-            raise _corrupt() from failure
+            raise _damage(failure) from failure
         raise AudioError(
             "not_audio",
             "The file is not a recording in a format we know. Send WAV, FLAC, MP3, M4A, Ogg or WebM.",
@@ -287,6 +297,19 @@ def _slack(seconds: float) -> float:
 
 def _truncated(what: str) -> AudioError:
     return AudioError("truncated_audio", f"The recording is cut off: {what}. Copy or upload it again.")
+
+
+def _damage(failure: Exception) -> AudioError:
+    """What FFmpeg's complaint means. It runs out of memory where a header claims absurd sizes, or a limit is set."""
+    return needs_memory() if isinstance(failure, MemoryError) else _corrupt()
+
+
+def needs_memory() -> AudioError:
+    return AudioError(
+        "decoding_needs_memory",
+        "Decoding the recording takes more memory than there is for one; it may be damaged. Export it again, as WAV or "
+        "FLAC.",
+    )
 
 
 def _corrupt() -> AudioError:

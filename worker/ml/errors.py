@@ -30,14 +30,16 @@ class AudioError(MediaError):
     """The recording itself is at fault; trying again cannot help.
 
     Codes: `unreadable_file`, `empty_file`, `not_audio`, `truncated_audio`, `corrupt_audio`, `too_short`, `no_speech`,
-    `too_long`, `too_many_channels`.
+    `too_long`, `too_many_channels`, `decoding_needs_memory`; from processes with limits also `decoder_crashed` and
+    `decoding_took_too_long`.
     """
 
 
 class PictureError(MediaError):
     """The picture itself is at fault; trying again cannot help.
 
-    Codes: `unreadable_file`, `not_image`, `corrupt_image`, `image_too_large`, `no_face`, `several_faces`.
+    Codes: `unreadable_file`, `not_image`, `corrupt_image`, `image_too_large`, `no_face`, `several_faces`,
+    `decoding_needs_memory`; from processes with limits also `decoder_crashed` and `decoding_took_too_long`.
     """
 
 

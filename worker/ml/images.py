@@ -75,7 +75,7 @@ def read_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
         most_pixels: larger pictures are refused by what their header says, before they are unpacked.
 
     Raises:
-        PictureError: `not_image`, `corrupt_image` or `image_too_large`.
+        PictureError: `not_image`, `corrupt_image`, `image_too_large` or `decoding_needs_memory`.
     """
     if not content:
         raise PictureError("not_image", "The file is empty (0 bytes). Copy the picture again.")
@@ -91,6 +91,11 @@ def read_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
         raise _too_large("far too many pixels", most_pixels) from failure
     except UnidentifiedImageError as failure:
         raise _unknown(content) from failure
+    except MemoryError as failure:
+        raise PictureError(
+            "decoding_needs_memory",
+            "Unpacking the picture takes more memory than there is for one. Make it smaller, or export it as JPEG.",
+        ) from failure
     except _DAMAGE as failure:
         raise _corrupt() from failure
 
