@@ -30,14 +30,9 @@ from core.progress import Progress, Silent, make_progress
 from worker.ml.errors import AudioError, MediaError, ModelError, PictureError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from core.contact_sheet import Tile
     from worker.inputs import Given
-    from worker.ml.drawing_models import DrawingModel
-
-    Face = npt.NDArray[np.uint8]
+    from worker.ml.drawing_models import DrawingModel, DrawnFace
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 BATCH = 16  # recordings drawn together: more is no quicker on a CPU and would keep the first face waiting
@@ -221,17 +216,19 @@ def _batches(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
 
 def _draw_batch(
     network: DrawingModel, batch: list[Heard], seed: int
-) -> Iterator[tuple[Heard, Face | None, float]]:
-    """Each recording with its face, uint8 `[H, W, 3]` or None, and its share of the drawing time."""
+) -> Iterator[tuple[Heard, DrawnFace | None, float]]:
+    """Each recording with its face or None, and its share of the drawing time."""
+    from worker.ml.drawing_models import draw_faces
+
     began = time.monotonic()
     inputs = [one.given.data for one in batch if one.given is not None]
-    faces = iter(network.draw(inputs, seed))
+    faces = iter(draw_faces(network, inputs, seed))
     share = (time.monotonic() - began) / max(1, len(inputs))
     for one in batch:
         yield (one, None, 0.0) if one.given is None else (one, next(faces), share)
 
 
-def _keep(heard: Heard, face: Face | None, seconds: float, path: Path, version: str) -> Outcome:
+def _keep(heard: Heard, face: DrawnFace | None, seconds: float, path: Path, version: str) -> Outcome:
     """Encode and write one face."""
     from worker.ml.pictures import face_metadata, face_png
 
@@ -242,7 +239,7 @@ def _keep(heard: Heard, face: Face | None, seconds: float, path: Path, version: 
             Result(name, key, "failed", error.code, error.message, version, heard.seconds, ""), None
         )
     began = time.monotonic()
-    png = face_png(face, face_metadata(version, heard.sha256, heard.given.kind))
+    png = face_png(face.rgb, face_metadata(version, heard.sha256, heard.given.kind, face.landmarks))
     unfinished = path.with_name(f".{os.getpid()}.part-{path.name}")
     unfinished.write_bytes(png)
     unfinished.replace(path)

@@ -16,7 +16,7 @@ from core.errors import NotFound, Retryable
 from core.registry import fetch_model
 from core.store import Store
 from core.tables import ModelVersion
-from worker.ml.drawing_models import DrawingModel, load_drawing_model
+from worker.ml.drawing_models import DrawingModel, DrawnFace, draw_faces, load_drawing_model
 from worker.ml.errors import ModelError
 from worker.ml.full_disk import is_full
 from worker.ml.networks.catalogue import load_network
@@ -94,14 +94,14 @@ class Models:
             ) from error
 
 
-def draw_all(network: DrawingModel, inputs: list[np.ndarray], seed: int = 0) -> list[np.ndarray | Exception]:
+def draw_all(network: DrawingModel, inputs: list[np.ndarray], seed: int = 0) -> list[DrawnFace | Exception]:
     """Faces of a batch. Out of memory, it is halved; whatever else fails is narrowed down to the input that causes it.
 
     Returns:
-        For each input its face, uint8 [height, width, 3], or what went wrong with it alone.
+        For each input its face, or what went wrong with it alone.
     """
     try:
-        return list(network.draw(inputs, seed))
+        return list(draw_faces(network, inputs, seed))
     except torch.OutOfMemoryError as error:
         log.warning("out of memory", batch=len(inputs))
         torch.cuda.empty_cache()

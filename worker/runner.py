@@ -17,7 +17,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -34,6 +33,7 @@ from core.workers import end_worker, register_worker
 from worker.dataset_work import DatasetWork
 from worker.decoding.decoders import Decoders
 from worker.ml.audio import Limits
+from worker.ml.drawing_models import DrawnFace
 from worker.ml.errors import ModelError
 from worker.models import LoadedModel, Models, draw_all
 from worker.program_work import ProgramWork
@@ -313,7 +313,7 @@ class Runner:
         faces = draw_all(model.network, [heard.given.data for _, _, heard in batch], seed)
         share = (time.monotonic() - began) / len(batch)
         for (one, item, heard), face in zip(batch, faces, strict=True):
-            if isinstance(face, np.ndarray):
+            if isinstance(face, DrawnFace):
                 write = self._writers.submit(
                     hand_out, self._store, one.chunk, item, heard, face, share, model.label
                 )

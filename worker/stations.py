@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import structlog
 
 from core.chunks import ClaimedItem, InferChunk
@@ -23,6 +22,7 @@ from core.store import Store
 from worker.decoding.decoders import Decoders
 from worker.inputs import Given
 from worker.ml.audio import Limits
+from worker.ml.drawing_models import DrawnFace
 from worker.ml.errors import AudioError, PictureError
 from worker.ml.pictures import THUMBNAIL_TYPE, face_metadata, face_png, face_thumbnail
 
@@ -76,14 +76,13 @@ def hand_out(
     chunk: InferChunk,
     item: ClaimedItem,
     heard: Heard,
-    face: np.ndarray,
+    face: DrawnFace,
     drawing_seconds: float,
     model: str,
 ) -> Outcome:
     """Encodes and uploads a face, a small copy of it, and the picture of what it was drawn from.
 
     Args:
-        face: uint8 [height, width, 3].
         drawing_seconds: this face's share of the time its batch took.
         model: the model version's label, for the picture's metadata.
 
@@ -91,8 +90,8 @@ def hand_out(
         StorageUnavailable: nothing was published; the work may be done again.
     """
     began = time.monotonic()
-    metadata = face_metadata(model, item.recording_sha256, heard.given.kind)
-    picture, thumbnail = face_png(face, metadata), face_thumbnail(face, metadata)
+    metadata = face_metadata(model, item.recording_sha256, heard.given.kind, face.landmarks)
+    picture, thumbnail = face_png(face.rgb, metadata), face_thumbnail(face.rgb, metadata)
     spectrogram = heard.given.shown()
     stored_face = store.put(face_key(chunk.job_id, chunk.token, item.id), picture, "image/png", "face")
     stored_spectrogram = store.put(

@@ -96,7 +96,7 @@ class Subject:
         """
         if isinstance(self._encoder, SpeechToFace):
             with torch.inference_mode():
-                return Drawn(self._encoder.paint(embeddings), None)
+                return Drawn(self._encoder.paint(embeddings).pictures, None)
         assert self._decoder is not None, "it draws nothing"
         if isinstance(self._decoder, ConditionalGenerator):
             assert noise is not None, "its noise is to be given"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,24 @@ import numpy.typing as npt
 from worker.ml.errors import ModelError
 from worker.ml.model_folders import ENCODER, PAIR, SPEECH_TO_FACE, find_model, read_config_values
 
+if TYPE_CHECKING:
+    from worker.ml.networks.pretrained import Pictures  # torch: over a second
+
 _JOINED_BY = "+"
+
+
+@dataclass(frozen=True)
+class DrawnFace:
+    """A face as a model drew it.
+
+    Attributes:
+        rgb: uint8 `[H, W, 3]`.
+        landmarks: float32 `[68, 2]`, x then y in pixels of `rgb`, in the order of iBUG; None where the model knows
+            none.
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32] | None = None
 
 
 class DrawingModel(Protocol):
@@ -34,6 +52,19 @@ class DrawingModel(Protocol):
     def clip_seconds(self) -> float: ...
 
     def draw(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> npt.NDArray[np.uint8]: ...
+
+    def draw_with_landmarks(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> Pictures: ...
+
+
+def draw_faces(network: DrawingModel, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> list[DrawnFace]:
+    """A face for each input, with its landmarks where the model knows them."""
+    drawn = network.draw_with_landmarks(inputs, seed)
+    if drawn.landmarks is None:
+        return [DrawnFace(rgb) for rgb in drawn.pictures]
+    return [
+        DrawnFace(rgb, points if np.isfinite(points).all() else None)
+        for rgb, points in zip(drawn.pictures, drawn.landmarks, strict=True)
+    ]
 
 
 def find_drawing_model(reference: str) -> tuple[Path, ...]:

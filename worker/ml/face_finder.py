@@ -102,6 +102,13 @@ def seventy_two(points: Points) -> Points:
     return points[list(ORDER)]
 
 
+def sixty_eight(points: Points) -> Points:
+    """The 72 points of the face decoder -> the 68. `[N, 72, 2]` -> `[N, 68, 2]`; of a point there twice, the mean."""
+    same = np.arange(68)[:, None] == np.asarray(ORDER)
+    shares = same / same.sum(axis=1, keepdims=True)
+    return np.asarray(np.einsum("pq,nqc->npc", shares, points), dtype=np.float32)
+
+
 def _import_dlib() -> Any:
     try:
         import dlib

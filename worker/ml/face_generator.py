@@ -6,6 +6,9 @@ heads are hazy, because hair here and background there add up to neither; so the
 edge (a level set, Leventon et al., 2000), which blends into another crisp outline. What blending still takes away, some
 local contrast, is given back by a fixed filter.
 
+Where the 68 landmarks lie is a fourth thing of the kind, a mean plus directions (an active shape, Cootes et al., 1995):
+nothing has to be looked for in what was drawn.
+
 It is linear in the latent up to the last steps, so it cannot run away: a voice unlike any it has met gives a plainer
 face, not a broken one. Convolutional generators trained on the same thousand faces were tried and did break
 (docs/model.md).
@@ -25,6 +28,7 @@ TOP_MARGIN = 2.5  # pixels of the texture
 FARTHEST = 2.5  # a latent's numbers are held within so many standard deviations
 # Local contrast given back: blur in pixels of the texture, and how much of what it removes is added again.
 CLARITY = ((1.0, 0.6), (4.0, 0.35))
+LANDMARKS = 68  # the points of iBUG's scheme
 
 
 class FaceGenerator(nn.Module):
@@ -34,21 +38,23 @@ class FaceGenerator(nn.Module):
         latent: length K of the latent.
         texture_size: side of texture and outline in pixels; the picture is twice that.
         field_grid: control points of the displacement field along one side.
+        landmarks: how many points of the face are known; 0 in models from before there were any.
     """
 
-    def __init__(self, latent: int, texture_size: int, field_grid: int) -> None:
+    def __init__(self, latent: int, texture_size: int, field_grid: int, landmarks: int = 0) -> None:
         super().__init__()
         self.texture_size, self.field_grid = texture_size, field_grid
         self.image_size = ENLARGE * texture_size
         lengths = {"texture": 3 * texture_size**2, "outline": texture_size**2, "field": 2 * field_grid**2}
+        if landmarks:
+            lengths["landmarks"] = 2 * landmarks
         for name, length in lengths.items():
             # Buffers and not parameters: found by principal component analysis, never by gradient.
             self.register_buffer(f"{name}_mean", torch.zeros(length))
             self.register_buffer(f"{name}_directions", torch.zeros(latent, length))
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        # tanh keeps the middle of the range as it is and bends only what lies far out.
-        latent = FARTHEST * torch.tanh(latent / FARTHEST)
+        latent = held_within(latent)
         size = self.texture_size
         texture = clearer(self._blend("texture", latent).view(-1, 3, size, size))
         outline = self._blend("outline", latent).view(-1, 1, size, size)
@@ -62,8 +68,27 @@ class FaceGenerator(nn.Module):
         covered = torch.sigmoid(outline / OUTLINE_SOFTNESS)
         return both[:, :3].clamp(0, 1) * covered + (1 - covered)
 
+    def landmarks(self, latent: torch.Tensor) -> torch.Tensor | None:
+        """Where the landmarks of faces lie. `[B, K]` -> `[B, landmarks, 2]`, x then y in pixels of the picture.
+
+        None where nobody found them: in models from before there were any, and where they were made without dlib.
+        """
+        if not self._has_landmarks():
+            return None
+        places = self._blend("landmarks", held_within(latent)).view(len(latent), -1, 2)
+        return (places + 1) * (self.image_size / 2) - 0.5  # whole numbers are the middles of pixels
+
+    def _has_landmarks(self) -> bool:
+        mean = dict(self.named_buffers(recurse=False)).get("landmarks_mean")
+        return mean is not None and bool(mean.any())
+
     def _blend(self, name: str, latent: torch.Tensor) -> torch.Tensor:
         return self.get_buffer(f"{name}_mean") + latent @ self.get_buffer(f"{name}_directions")
+
+
+def held_within(latent: torch.Tensor) -> torch.Tensor:
+    """A latent whose numbers are not too far out to be drawn: tanh keeps the middle of the range as it is."""
+    return FARTHEST * torch.tanh(latent / FARTHEST)
 
 
 def clearer(texture: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from worker.ml.errors import ModelError
+from worker.ml.face_finder import sixty_eight
 from worker.ml.model_folders import DECODER, ENCODER, PAIR, read_config_values
 from worker.ml.networks.catalogue import load_network
 from worker.ml.networks.pretrained import Decoder, Encoder, Pictures
@@ -92,6 +93,10 @@ class Pair:
             return self.decoder.decode(self.encoder.encode(inputs), seed)
 
     def draw(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> npt.NDArray[np.uint8]:
+        """The pictures of `draw_with_landmarks`."""
+        return self.draw_with_landmarks(inputs, seed).pictures
+
+    def draw_with_landmarks(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> Pictures:
         """Draw a face for each input.
 
         Args:
@@ -99,12 +104,16 @@ class Pair:
             seed: of the noise, for decoders that take any.
 
         Returns:
-            uint8 RGB `[N, image_size, image_size, 3]`.
+            Faces of `image_size`, and the 68 landmarks of each where the decoder knows them.
         """
-        parts = [np.zeros((0, self.image_size, self.image_size, 3), dtype=np.uint8)]
+        pictures = [np.zeros((0, self.image_size, self.image_size, 3), dtype=np.uint8)]
+        points: list[npt.NDArray[np.float32]] = []
         for start in range(0, len(inputs), MOST_AT_ONCE):
-            parts.append(self.paint(inputs[start : start + MOST_AT_ONCE], seed).pictures)
-        return np.concatenate(parts)
+            drawn = self.paint(inputs[start : start + MOST_AT_ONCE], seed)
+            pictures.append(drawn.pictures)
+            if drawn.landmarks is not None:
+                points.append(sixty_eight(drawn.landmarks))
+        return Pictures(np.concatenate(pictures), np.concatenate(points) if points else None)
 
 
 def _check_fit(encoder: Encoder, decoder: Decoder) -> None:

@@ -1,13 +1,14 @@
 """Pictures as files: faces that say what they are, and small spectrograms.
 
 Every face carries, inside the PNG itself, that it was generated and by what: as text chunks, and as an XMP packet with
-the IPTC term `trainedAlgorithmicMedia`, which picture tools and platforms look for. The same pixels and the same
-metadata give the same bytes.
+the IPTC term `trainedAlgorithmicMedia`, which picture tools and platforms look for. Where the model knows the landmarks
+of a face, they are among them. The same pixels and the same metadata give the same bytes.
 """
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal
@@ -28,6 +29,8 @@ DESCRIPTION_OF_FACE_TO_FACE = (
 SOURCE_TYPE = "trainedAlgorithmicMedia"
 SOURCE_TYPE_URI = f"http://cv.iptc.org/newscodes/digitalsourcetype/{SOURCE_TYPE}"
 XMP_KEY = "XML:com.adobe.xmp"
+LANDMARKS_KEY = "voicesketch:landmarks"  # `core/face_landmarks.py` reads it
+LANDMARKS_ORDER = "ibug68"
 
 THUMBNAIL_SIDE = 192  # a tile of a gallery is about as wide
 THUMBNAIL_TYPE = "image/webp"
@@ -50,16 +53,26 @@ _COLOUR_STOPS = (
 
 
 def face_metadata(
-    model_version: str, input_sha256: str, drawn_from: Literal["voice", "face"] = "voice"
+    model_version: str,
+    input_sha256: str,
+    drawn_from: Literal["voice", "face"] = "voice",
+    landmarks: npt.NDArray[np.float32] | None = None,
 ) -> dict[str, str]:
-    """What every face says about itself beyond being generated; the shell and the queue both use this."""
+    """What every face says about itself beyond being generated; the shell and the queue both use this.
+
+    Args:
+        landmarks: `[68, 2]`, x then y in pixels of the face.
+    """
+    said = {"model_version": model_version}
     if drawn_from == "face":
-        return {
-            "Description": DESCRIPTION_OF_FACE_TO_FACE,
-            "picture_sha256": input_sha256,
-            "model_version": model_version,
-        }
-    return {"recording_sha256": input_sha256, "model_version": model_version}
+        said |= {"Description": DESCRIPTION_OF_FACE_TO_FACE, "picture_sha256": input_sha256}
+    else:
+        said["recording_sha256"] = input_sha256
+    if landmarks is not None:
+        # A tenth of a pixel is finer than anybody knows them.
+        points = [[round(float(x), 1), round(float(y), 1)] for x, y in landmarks]
+        said[LANDMARKS_KEY] = json.dumps({"order": LANDMARKS_ORDER, "points": points}, separators=(",", ":"))
+    return said
 
 
 def face_png(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:

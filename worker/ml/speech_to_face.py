@@ -26,6 +26,7 @@ from worker.ml.errors import ModelError
 from worker.ml.face_generator import FaceGenerator
 from worker.ml.identity_head import IdentityHead
 from worker.ml.model_files import ModelConfig, read_config, write_model
+from worker.ml.networks.pretrained import Pictures
 from worker.ml.voice_encoder import VoiceEncoder, mean_per_clip
 from worker.ml.voice_features import SAMPLE_RATE, MelPower, cut_windows
 from worker.ml.voice_to_face import VoiceToFace
@@ -124,13 +125,21 @@ class SpeechToFace(nn.Module):
         together = torch.from_numpy(np.concatenate(windows)).to(self.device)
         return mean_per_clip(self.voice_encoder(self.mel_power(together)), [len(part) for part in windows])
 
-    def paint(self, embeddings: torch.Tensor) -> npt.NDArray[np.uint8]:
-        """Faces uint8 `[N, H, W, 3]` for voice embeddings `[N, E]`."""
-        faces = self.face_generator(self.voice_to_face(embeddings))
-        levels = faces.clamp(0, 1).mul(255).round().to(torch.uint8)
-        return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+    def paint(self, embeddings: torch.Tensor) -> Pictures:
+        """Faces, and their landmarks where they are known, for voice embeddings `[N, E]`."""
+        latent = self.voice_to_face(embeddings)
+        levels = self.face_generator(latent).clamp(0, 1).mul(255).round().to(torch.uint8)
+        points = self.face_generator.landmarks(latent)
+        return Pictures(
+            np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy()),
+            points.cpu().numpy() if points is not None else None,
+        )
 
     def draw(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> npt.NDArray[np.uint8]:
+        """The pictures of `draw_with_landmarks`."""
+        return self.draw_with_landmarks(inputs, seed).pictures
+
+    def draw_with_landmarks(self, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> Pictures:
         """Draw a face for each recording.
 
         Args:
@@ -138,13 +147,17 @@ class SpeechToFace(nn.Module):
             seed: not used: this model takes no noise.
 
         Returns:
-            uint8 RGB `[N, image_size, image_size, 3]`.
+            Faces of `image_size`, and the 68 landmarks of each where the model knows them.
         """
-        parts = [np.zeros((0, self.image_size, self.image_size, 3), dtype=np.uint8)]
+        pictures = [np.zeros((0, self.image_size, self.image_size, 3), dtype=np.uint8)]
+        points: list[npt.NDArray[np.float32]] = []
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
         with torch.inference_mode(), exact:
             for start in range(0, len(inputs), MOST_CLIPS_AT_ONCE):
-                parts.append(self.paint(self.listen(inputs[start : start + MOST_CLIPS_AT_ONCE])))
-        return np.concatenate(parts)
+                drawn = self.paint(self.listen(inputs[start : start + MOST_CLIPS_AT_ONCE]))
+                pictures.append(drawn.pictures)
+                if drawn.landmarks is not None:
+                    points.append(drawn.landmarks)
+        return Pictures(np.concatenate(pictures), np.concatenate(points) if points else None)

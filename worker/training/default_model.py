@@ -138,7 +138,7 @@ class DefaultModelTraining(Task):
         return values | accuracies(seen @ batch["identity"].T, batch["person"])
 
     def panels(self, batch: Batch, random: torch.Generator) -> Sequence[Panel]:
-        drawn = self.model.paint(batch["voice"])
+        drawn = self.model.paint(batch["voice"]).pictures
         return [
             Panel((true, ours), ("true", "drawn"))
             for true, ours in zip(batch["picture"].cpu().numpy(), drawn, strict=True)
