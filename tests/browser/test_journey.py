@@ -149,7 +149,7 @@ def test_a_manifest_gives_the_keys(visitor: Visitor, live_place: Place, tmp_path
 
     manifest.write_text('key,file\n"row, 1",one.flac\nrow 2,there/two.flac\nrow 3,three.flac\n')
     drop(page, *tmp_path.glob("*.flac"), manifest)
-    expect(page.locator("#notes")).to_contain_text("names 3 recordings. 1 other files were left out")
+    expect(page.locator("#notes")).to_contain_text("names 3 recordings. 1 other file was left out")
     page.get_by_role("button", name="Draw 3 faces").click()
     expect(page.locator(".tile-failed")).to_contain_text("The manifest names three.flac")
     job_id = page.url.rsplit("/", 1)[1]

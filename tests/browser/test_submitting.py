@@ -138,7 +138,7 @@ def test_archives_manifests_and_the_secret_of_a_note(
     page = open_form(visitor, live_place)
     drop(page, tmp_path / "talks.zip", tmp_path / "large.zip")
     expect(page.locator("#notes")).to_contain_text("talks.zip held 3 recordings, 1 of which cannot be used.")
-    expect(page.locator("#notes")).to_contain_text("1 other files in it were left out")
+    expect(page.locator("#notes")).to_contain_text("1 other file in it was left out")
     expect(page.locator("#notes")).to_contain_text("large.zip held 1 recording.")
     expect(page.get_by_role("heading", name="4 recordings")).to_be_visible()
     expect(page.locator(".file-failed")).to_contain_text("leads out of the archive")
@@ -181,10 +181,10 @@ def test_archives_manifests_and_the_secret_of_a_note(
 @pytest.fixture
 def open_store(sqlite_database_url: str, object_store: ObjectStore) -> Iterator[Place]:
     """A place whose store browsers reach, with a bucket that jobs may read from."""
-    plain = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store)
+    plain = settings_for(sqlite_database_url, "redis://127.0.0.1:1", object_store.of_new_bucket())
     extra = {
         "s3_public_url": object_store.endpoint_url,
-        "s3_sources": f"s3://{object_store.bucket}-archive/voices/",
+        "s3_sources": f"s3://{plain.s3_bucket}-archive/voices/",
     }
     with served(plain.model_copy(update=extra)) as place:
         yield place
@@ -222,7 +222,7 @@ def test_large_files_go_straight_into_the_store_and_what_lies_there_need_not_be_
     page.get_by_label("From S3").check()
     page.locator("#s3-url").fill(f"{page.locator('#from-s3 code').inner_text()}choir/")
     page.get_by_role("button", name="Look what is there").click()
-    expect(page.locator("#s3-found")).to_contain_text("5 recordings, 10 kB. 1 other files are left out.")
+    expect(page.locator("#s3-found")).to_contain_text("5 recordings, 10 kB. 1 other file is left out.")
     page.get_by_role("button", name="Draw 5 faces").click()
     expect(page.get_by_role("heading", name="5 recordings")).to_be_visible()
     job = open_store.script().get(f"/api/v1/jobs/{page.url.rsplit('/', 1)[1]}/items").json["data"]

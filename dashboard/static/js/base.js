@@ -1,10 +1,12 @@
 // What every page needs: times in the viewer's zone, the token of forms on requests of htmx, and short messages.
 
+import { locale, t } from "./words.js";
+
 export const csrf = document.querySelector('meta[name="csrf"]').content;
 
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
-const near = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const exact = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
+const near = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 
 function words(at) {
   const minutes = Math.round((at - Date.now()) / 60000);
@@ -58,8 +60,8 @@ document.addEventListener("htmx:config:request", (event) => {
 });
 document.addEventListener("htmx:response:error", (event) => {
   const status = event.detail.ctx?.response?.status;
-  if (status === 401 || status === 400) toast("This page is too old. Reload it and try again.");
-  else if (status >= 500) toast("The service did not answer properly. Trying again by itself.");
+  if (status === 401 || status === 400) toast(t("This page is too old. Reload it and try again."));
+  else if (status >= 500) toast(t("The service did not answer properly. Trying again by itself."));
 });
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset?.ask;

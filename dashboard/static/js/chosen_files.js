@@ -3,12 +3,12 @@
 import { toast } from "./base.js";
 import { fromDrop, fromPicker } from "./choosing.js";
 import { Uploads, identityOf } from "./uploads.js";
+import { locale, number, t, tn } from "./words.js";
 
 const OVERSCAN = 8;
-const number = new Intl.NumberFormat("en");
+const tenths = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 export const byId = (id) => document.getElementById(id);
-export const count = (value) => number.format(value);
-const WORDS = { waiting: "Waiting", sent: "Sent", failed: "Not sent", lost: "Choose it again" };
+const WORDS = { waiting: t("Waiting"), sent: t("Sent"), failed: t("Not sent"), lost: t("Choose it again") };
 
 export class ChosenFiles {
   entries = []; // {key, path, file?, size, state, share, recording | code + message}
@@ -137,11 +137,12 @@ export class ChosenFiles {
     byId("chosen").hidden = !total && !byId("notes").children.length;
     byId("drop").classList.toggle("drop-small", total > 0);
     byId("chosen-heading").textContent = this.heading(total);
-    byId("sent").textContent = total ? `${count(ended - failed)} sent${failed ? `, ${count(failed)} not` : ""} · ${sizeOf(bytes)}` : "";
+    const said = { sent: number(ended - failed), failed: number(failed), size: sizeOf(bytes) };
+    byId("sent").textContent = !total ? "" : failed ? t("{sent} sent, {failed} not · {size}", said) : t("{sent} sent · {size}", said);
     byId("progress").value = bytes ? gone / bytes : total ? ended / total : 0;
     byId("failures").hidden = !failed;
     byId("try-again").hidden = !again;
-    byId("only-failed").textContent = this.#onlyFailed ? "Show all" : `Show the ${count(failed)} not sent`;
+    byId("only-failed").textContent = this.#onlyFailed ? t("Show all") : tn("Show the {count} not sent", "Show the {count} not sent", failed);
     this.#drawRows();
     this.drawn({ total, ended, failed, lost });
   }
@@ -174,7 +175,7 @@ export class ChosenFiles {
     row.querySelector(".file-name span").textContent = entry.path;
     row.querySelector(".file-name").title = entry.key;
     row.querySelector(".file-size").textContent = entry.size || entry.file ? sizeOf(entry.size) : "";
-    row.querySelector("button").setAttribute("aria-label", `Remove ${entry.path}`);
+    row.querySelector("button").setAttribute("aria-label", t("Remove {name}", { name: entry.path }));
     row.querySelector("button").addEventListener("click", () => this.remove(entry));
     this.#rows.set(entry, row);
     drawRow(row, entry);
@@ -186,7 +187,7 @@ function drawRow(row, entry) {
   row.className = `file file-${entry.state}`;
   const percent = Math.floor(entry.share * 100);
   const unpacking = entry.archive && percent >= 100;
-  row.querySelector(".file-state").textContent = entry.state === "sending" ? (unpacking ? "Unpacking" : `${percent} %`) : WORDS[entry.state] ?? "";
+  row.querySelector(".file-state").textContent = entry.state === "sending" ? (unpacking ? t("Unpacking") : t("{percent} %", { percent })) : WORDS[entry.state] ?? "";
   row.querySelector(".file-share").style.transform = `scaleX(${entry.state === "sending" ? entry.share : 0})`;
   const why = row.querySelector("small");
   why.textContent = entry.state === "failed" || entry.state === "lost" ? entry.message ?? "" : "";
@@ -213,8 +214,14 @@ export function takeFiles(take, { whole = false } = {}) {
     drop.classList.remove("drop-over");
     const found = await fromDrop(event.dataTransfer, whole);
     if (found.files.length || found.unreadable.length) take(found);
-    else toast("There was no file in what you dropped.");
+    else toast(t("There was no file in what you dropped."));
   });
+}
+
+// What could not be taken out of what was dropped, by the first of its names.
+export function couldNotBeRead(paths) {
+  const names = paths.slice(0, 5).join(", ");
+  return tn("{count} could not be read: {names}", "{count} could not be read: {names}", paths.length, { names });
 }
 
 // Names one press of the button, so that it makes one job however often the request is sent.
@@ -223,8 +230,9 @@ export function newKey() {
 }
 
 export function sizeOf(bytes) {
-  if (bytes < 1000) return `${bytes} B`;
-  if (bytes < 1e6) return `${Math.round(bytes / 1000)} kB`;
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes < 1000) return t("{count} B", { count: number(bytes) });
+  if (bytes < 1e6) return t("{count} kB", { count: number(Math.round(bytes / 1000)) });
+  if (bytes < 1e7) return t("{count} MB", { count: tenths.format(bytes / 1e6) });
+  return bytes < 1e9 ? t("{count} MB", { count: number(Math.round(bytes / 1e6)) }) : t("{count} GB", { count: tenths.format(bytes / 1e9) });
 }
 export { sizeOf as size };

@@ -7,11 +7,11 @@ import { followGallery } from "./lightbox.js";
 import { isFinal, summary } from "./live.js";
 import { onMark, putMark, tellMark } from "./marks.js";
 import { listen } from "./news.js";
+import { number, t } from "./words.js";
 
 const list = document.getElementById("gallery");
 const page = document.getElementById("job");
 const where = document.getElementById("gallery-at");
-const numbers = new Intl.NumberFormat();
 const SETTLED_MS = 80;
 const COUNT_AGAIN_MS = 1500;
 const TELL_FROM = 1000; // tiles, from which on a number helps to find one's way
@@ -55,10 +55,14 @@ addEventListener("scroll", () => {
   }, SETTLED_MS);
   if (!isFast) requestAnimationFrame(want);
   else if (blocks.count >= TELL_FROM) {
-    where.textContent = `${numbers.format(view.firstSeen + 1)} of ${numbers.format(blocks.count)}`;
+    where.textContent = placeInAll(view.firstSeen);
     where.hidden = false;
   }
 }, { passive: true });
+
+function placeInAll(place) {
+  return t("{place} of {all}", { place: number(place + 1), all: number(blocks.count) });
+}
 
 // The job moved: items of it, or so much that nobody says what.
 let counting = 0;
@@ -116,7 +120,7 @@ function countFavourites() {
   favouritesSoon ||= setTimeout(async () => {
     favouritesSoon = 0;
     const answer = await fetch(`${list.dataset.items}/anchors?every=1000&favourites=true`).catch(() => null);
-    if (answer?.ok) favourites.textContent = numbers.format((await answer.json()).count);
+    if (answer?.ok) favourites.textContent = number((await answer.json()).count);
   }, 300);
 }
 
@@ -137,7 +141,7 @@ followGallery({
   // Where it is in this view, in words; nothing where that is not known yet.
   where(id) {
     const place = blocks.placeOf(id);
-    return place === null ? "" : `${numbers.format(place + 1)} of ${numbers.format(blocks.count)}`;
+    return place === null ? "" : placeInAll(place);
   },
   async focus(id) {
     const place = blocks.placeOf(id) ?? (await blocks.ids())?.indexOf(id) ?? -1;

@@ -3,9 +3,9 @@
 import { toast } from "./base.js";
 import { idOf } from "./gallery_blocks.js";
 import { put, shareMark } from "./marks.js";
+import { number, t, tn } from "./words.js";
 
 const MOST_AT_ONCE = 10_000; // of what the API takes in one piece
-const numbers = new Intl.NumberFormat();
 
 export class Choice {
   constructor(list, blocks) {
@@ -47,14 +47,14 @@ export class Choice {
       ids.push(idOf(tile));
     }
     const all = ids.length === last - first + 1 ? ids : (await this.blocks.ids())?.slice(first, last + 1);
-    if (!all) return toast("The service does not answer. Try again.");
+    if (!all) return toast(t("The service does not answer. Try again."));
     for (const id of all) isChosen ? this.ids.add(id) : this.ids.delete(id);
     this.#paint();
   }
 
   async chooseAll() {
     const all = await this.blocks.ids();
-    if (!all) return toast("The service does not answer. Try again.");
+    if (!all) return toast(t("The service does not answer. Try again."));
     for (const id of all) this.ids.add(id);
     this.#paint();
   }
@@ -91,9 +91,9 @@ export class Choice {
     const count = this.ids.size;
     this.bar.hidden = !count;
     document.documentElement.classList.toggle("has-choice", count > 0);
-    document.getElementById("chosen-count").textContent = count ? `${numbers.format(count)} chosen` : "";
+    document.getElementById("chosen-count").textContent = count ? tn("{count} chosen", "{count} chosen", count) : "";
     document.getElementById("choose-all").hidden = count >= this.blocks.count;
-    document.getElementById("choose-all").textContent = `All ${numbers.format(this.blocks.count)} in this view`;
+    document.getElementById("choose-all").textContent = tn("All {count} in this view", "All {count} in this view", this.blocks.count);
   }
 
   // All of them get a star; where all have one, they lose it.
@@ -106,12 +106,14 @@ export class Choice {
       if (!(await put(`${this.job}/marks`, { items: some, favourite }))) return;
       shareMark(some, { favourite });
     }
-    toast(favourite ? `${numbers.format(ids.length)} marked as favourites.` : `${numbers.format(ids.length)} are no favourites any more.`);
+    toast(favourite
+      ? tn("{count} marked as a favourite.", "{count} marked as favourites.", ids.length)
+      : tn("{count} is no favourite any more.", "{count} are no favourites any more.", ids.length));
   }
 
   #isTooMany() {
     if (this.ids.size <= MOST_AT_ONCE) return false;
-    toast(`This takes at most ${numbers.format(MOST_AT_ONCE)} at once. For a whole job there are buttons above.`);
+    toast(t("This takes at most {most} at once. For a whole job there are buttons above.", { most: number(MOST_AT_ONCE) }));
     return true;
   }
 
@@ -126,7 +128,7 @@ export class Choice {
     if (this.#isTooMany()) return;
     const answer = await put(`${this.job}/retry`, { which: "unfinished", items: [...this.ids] }, "POST");
     if (!answer) return;
-    toast(`${numbers.format(answer.retried)} wait again.`);
+    toast(tn("{count} waits again.", "{count} wait again.", answer.retried));
     this.clear();
     document.dispatchEvent(new CustomEvent("voicesketch:changed"));
   }

@@ -2,6 +2,8 @@
 // The list keeps its whole height by padding, so that the browser's own scrollbar goes anywhere at once, and nothing
 // moves when tiles come and go.
 
+import { t } from "./words.js";
+
 const KEEP_ALL = 180; // so few stay on the page all the time, where the browser's own search finds them
 const FRAME_SPARE = 12;
 
@@ -225,6 +227,6 @@ function unpark(tile) {
 function nothing() {
   const made = document.createElement("li");
   made.className = "nothing";
-  made.textContent = "There is nothing here.";
+  made.textContent = t("There is nothing here.");
   return made;
 }

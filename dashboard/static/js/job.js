@@ -2,6 +2,7 @@
 import { toast } from "./base.js";
 import { follow, summary } from "./live.js";
 import "./player.js";
+import { number, t } from "./words.js";
 
 const page = document.getElementById("job");
 const TILES_AT_ONCE = 100;
@@ -62,9 +63,10 @@ function tell(job) {
   if (`${job.state}${tenth}` === told) return;
   told = `${job.state}${tenth}`;
   const state = summary().querySelector(".chip")?.textContent ?? "";
+  const said = { state, done: number(counts.done + counts.cached), total: number(counts.total), failed: number(counts.failed) };
   document.getElementById("announce").textContent = page.dataset.kind === "prepare"
-    ? `${state}: ${counts.done} of ${counts.total} steps, ${counts.failed} failed.`
-    : `${state}: ${counts.done + counts.cached} faces of ${counts.total}, ${counts.failed} without a face.`;
+    ? t("{state}: {done} of {total} steps, {failed} failed.", said)
+    : t("{state}: {done} faces of {total}, {failed} without a face.", said);
 }
 
 // The reasons lie over the gallery; a click beside them, or Escape, puts them away.
@@ -94,5 +96,5 @@ follow(page, {
   },
 });
 document.addEventListener("htmx:response:error", (event) => {
-  if (event.detail.ctx?.response?.status === 403) toast("You may look at this job, but not change it.");
+  if (event.detail.ctx?.response?.status === 403) toast(t("You may look at this job, but not change it."));
 });

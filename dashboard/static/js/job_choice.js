@@ -1,4 +1,6 @@
 // Choosing jobs of the list: the choice outlives every refresh of the rows, and the bar shows while there is one.
+import { t, tn } from "./words.js";
+
 const form = document.getElementById("steer");
 const chosen = new Set();
 let anchor = null;
@@ -13,8 +15,13 @@ function paint() {
   for (const id of chosen) if (!here.some((box) => box.value === id)) chosen.delete(id);
   for (const box of here) box.checked = chosen.has(box.value);
   form.hidden = chosen.size === 0;
-  document.getElementById("steer-count").textContent = chosen.size === 1 ? "1 job" : `${chosen.size} jobs`;
+  document.getElementById("steer-count").textContent = tn("{count} job", "{count} jobs", chosen.size);
   document.getElementById("steer-query").value = location.search;
+}
+
+function question() {
+  if (chosen.size === 1) return t("Cancel this job? Faces already drawn are kept.");
+  return tn("Cancel this {count} job? Faces already drawn are kept.", "Cancel these {count} jobs? Faces already drawn are kept.", chosen.size);
 }
 
 function clear() {
@@ -37,7 +44,7 @@ if (form) {
   });
   document.getElementById("steer-none").addEventListener("click", clear);
   document.getElementById("steer-cancel").addEventListener("click", (event) => {
-    if (!window.confirm(`Cancel ${chosen.size === 1 ? "this job" : `these ${chosen.size} jobs`}? Faces already drawn are kept.`)) event.preventDefault();
+    if (!window.confirm(question())) event.preventDefault();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && chosen.size && !event.defaultPrevented) clear();

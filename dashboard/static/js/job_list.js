@@ -1,5 +1,6 @@
 // The list of jobs: filters change the address and the rows without a new page, and what moves is shown by itself.
 import { listen } from "./news.js";
+import { tn } from "./words.js";
 
 const form = document.getElementById("filters");
 const rows = () => document.getElementById("rows");
@@ -39,7 +40,9 @@ function narrow() {
   asked = setTimeout(async () => {
     await refresh();
     const count = rows().querySelectorAll(".job").length;
-    said.textContent = count === 1 ? "1 job fits." : `${count} jobs fit${rows().querySelector("#next-page") ? " on this page" : ""}.`;
+    said.textContent = rows().querySelector("#next-page")
+      ? tn("{count} job fits on this page.", "{count} jobs fit on this page.", count)
+      : tn("{count} job fits.", "{count} jobs fit.", count);
   }, 250);
 }
 

@@ -1,10 +1,10 @@
 // How many recordings a job brought to an end over time. The chart and what draws it are fetched when it is opened.
+import { locale, t, tn } from "./words.js";
 
 const box = document.getElementById("pace");
 const draw = box?.querySelector(".pace-draw");
 const words = box?.querySelector(".pace-words");
-const whole = new Intl.NumberFormat();
-const exact = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const exact = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
 const REST = 5000;
 
 let plot = null;
@@ -41,14 +41,18 @@ function show() {
   plot?.destroy();
   plot = null;
   if (!told?.start) {
-    words.textContent = "Nothing has been brought to an end yet.";
+    words.textContent = t("Nothing has been brought to an end yet.");
     return;
   }
   const data = columns(told);
   const most = Math.max(...data[1]);
   const all = told.counts.reduce((sum, count) => sum + count, 0);
   const mean = all / (told.seconds * told.counts.length);
-  words.textContent = `${whole.format(Math.round(all))} brought to an end, ${exact.format(mean)} per second on average, ${exact.format(most)} at most.`;
+  words.textContent = tn(
+    "{count} brought to an end, {mean} per second on average, {most} at most.",
+    "{count} brought to an end, {mean} per second on average, {most} at most.",
+    Math.round(all), { mean: exact.format(mean), most: exact.format(most) },
+  );
   const [muted, line, face] = ["--muted", "--line", "--face"].map(colour);
   const axis = { stroke: muted, font: "12px system-ui, sans-serif", grid: { stroke: line, width: 1 }, ticks: { show: false } };
   plot = new uPlot({
@@ -62,7 +66,7 @@ function show() {
     hooks: {
       setCursor: [({ cursor }) => {
         const rate = cursor.idx === null || cursor.idx === undefined ? null : data[1][cursor.idx];
-        box.querySelector(".pace-here").textContent = rate === null ? "" : `${exact.format(rate)} per second then`;
+        box.querySelector(".pace-here").textContent = rate === null ? "" : t("{rate} per second then", { rate: exact.format(rate) });
       }],
     },
   }, data, draw);
@@ -91,7 +95,7 @@ if (box) {
       await drawn();
       await read();
     } catch {
-      words.textContent = "The chart could not be loaded. Close it and open it again.";
+      words.textContent = t("The chart could not be loaded. Close it and open it again.");
     }
   });
   new ResizeObserver(() => plot?.setSize({ width: Math.max(120, draw.clientWidth), height: draw.clientHeight })).observe(draw);

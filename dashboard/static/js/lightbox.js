@@ -3,6 +3,7 @@
 import { toast } from "./base.js";
 import { writeFacts } from "./lightbox_facts.js";
 import { onMark, putMark } from "./marks.js";
+import { t } from "./words.js";
 
 const page = document.getElementById("job");
 const items = page.dataset.events.replace(/\/events$/, "/items");
@@ -42,32 +43,32 @@ name.tabIndex = -1;
 name.autofocus = true; // not the player, which has a use of its own for the arrow keys
 const heard = make("div", "lightbox-heard");
 const spectrogram = make("img");
-spectrogram.alt = "Spectrogram of the recording";
+spectrogram.alt = t("Spectrogram of the recording");
 const head = make("i", "lightbox-head");
 heard.append(spectrogram, head);
 const sound = make("audio");
 sound.controls = true;
 sound.preload = "metadata";
 const facts = make("dl", "lightbox-facts");
-const star = button("Favourite", () => mark({ favourite: star.getAttribute("aria-pressed") !== "true" }));
+const star = button(t("Favourite"), () => mark({ favourite: star.getAttribute("aria-pressed") !== "true" }));
 const note = make("textarea");
 note.maxLength = 2000;
 note.rows = 3;
 note.readOnly = !mayMark;
 star.hidden = !mayMark;
-const label = make("label", "", "Note");
+const label = make("label", "", t("Note"));
 label.append(note);
 const at = make("p", "lightbox-at muted figures");
-const take = make("a", "button", "Download");
+const take = make("a", "button", t("Download"));
 const actions = make("div", "actions");
 actions.append(
-  button("Previous", () => step(-1)), button("Next", () => step(1)), star, take,
+  button(t("Previous"), () => step(-1)), button(t("Next"), () => step(1)), star, take,
 );
 const side = make("div", "lightbox-side");
 side.append(at, name, heard, sound, facts, label, actions);
 const close = button("", () => box.close());
 close.className = "icon-button lightbox-close";
-close.setAttribute("aria-label", "Close");
+close.setAttribute("aria-label", t("Close"));
 close.innerHTML = '<svg aria-hidden="true"><use href="#i-stop"/></svg>';
 box.append(face, none, side, close);
 document.body.append(box);
@@ -82,7 +83,7 @@ async function open(id) {
   const turn = asked;
   const answer = await fetch(`${items}/${id}`).catch(() => null);
   if (!answer?.ok) {
-    toast(answer ? "That face is not here." : "The service does not answer. Try again.");
+    toast(answer ? t("That face is not here.") : t("The service does not answer. Try again."));
     return;
   }
   const item = await answer.json();
@@ -92,9 +93,9 @@ async function open(id) {
   name.textContent = item.name;
   face.hidden = !item.face_url;
   none.hidden = Boolean(item.face_url);
-  none.lastChild.textContent = item.error?.message ?? "There is no face yet.";
+  none.lastChild.textContent = item.error?.message ?? t("There is no face yet.");
   if (item.face_url) face.src = item.face_url;
-  face.alt = `Face guessed from ${item.name}`;
+  face.alt = t("Face guessed from {name}", { name: item.name });
   heard.hidden = !item.spectrogram_url;
   if (item.spectrogram_url) spectrogram.src = item.spectrogram_url;
   sound.pause();

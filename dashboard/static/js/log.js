@@ -1,8 +1,9 @@
 // The end of a job's log. It follows what is said, unless somebody has scrolled up to read.
+import { locale } from "./words.js";
 
 const MOST_LINES = 2000;
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
+const exact = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
 
 export class Log {
   constructor(address) {

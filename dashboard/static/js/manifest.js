@@ -1,5 +1,6 @@
 // A manifest says which of the chosen files are meant, and under which key of the user's own each comes back.
 import { csrf } from "./base.js";
+import { number, t, tn } from "./words.js";
 
 const TOLD = 12;
 
@@ -13,14 +14,14 @@ export async function checkManifest(file) {
       body: file,
     });
   } catch {
-    throw new Error(`The manifest ${file.name} could not be checked: the service did not answer.`);
+    throw new Error(t("The manifest {name} could not be checked: the service did not answer.", { name: file.name }));
   }
   const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(told.detail ?? `The manifest ${file.name} could not be checked.`);
+  if (!answer.ok) throw new Error(told.detail ?? t("The manifest {name} could not be checked.", { name: file.name }));
   if (told.problem_count) {
-    const problems = told.problems.slice(0, TOLD).map(({ line, problem }) => `line ${line} ${problem}`);
-    if (told.problem_count > TOLD) problems.push(`… and ${told.problem_count - TOLD} more`);
-    throw new Error(`The manifest ${file.name} cannot be used:\n${problems.join("\n")}`);
+    const problems = told.problems.slice(0, TOLD).map(({ line, problem }) => t("line {line} {problem}", { line: number(line), problem }));
+    if (told.problem_count > TOLD) problems.push(tn("… and {count} more", "… and {count} more", told.problem_count - TOLD));
+    throw new Error([t("The manifest {name} cannot be used:", { name: file.name }), ...problems].join("\n"));
   }
   return told.lines;
 }

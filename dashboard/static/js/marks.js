@@ -1,5 +1,6 @@
 // Stars and notes on faces: sending them, and telling the other windows and parts of the page.
 import { csrf, toast } from "./base.js";
+import { t } from "./words.js";
 
 const windows = "BroadcastChannel" in window ? new BroadcastChannel("voicesketch-marks") : null;
 const listeners = [];
@@ -46,8 +47,8 @@ export async function put(address, body, method = "PUT") {
   }
   if (answer?.ok) return answer.json();
   const why = answer?.status === 403
-    ? "You may look at this job, but not change it."
+    ? t("You may look at this job, but not change it.")
     : (await answer?.json().catch(() => null))?.detail;
-  toast(why ?? "The service does not answer. Try again.");
+  toast(why ?? t("The service does not answer. Try again."));
   return null;
 }

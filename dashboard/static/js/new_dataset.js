@@ -1,7 +1,8 @@
 // The page that asks for a dataset: files are sent with their paths, and the button makes a preparation of them.
 import { csrf } from "./base.js";
-import { ChosenFiles, byId, count, newKey, size, takeFiles } from "./chosen_files.js";
+import { ChosenFiles, byId, couldNotBeRead, newKey, size, takeFiles } from "./chosen_files.js";
 import { CannotSend } from "./uploads.js";
+import { number, t, tn } from "./words.js";
 
 // What a dataset is made of (core/layouts/source.py) and the tables that speak of it; all else is named, and not sent.
 const MEDIA = /\.(3gp|aac|ac3|aifc?|aiff|amr|au|avi|caf|flac|m4[ab]|mk[av]|mov|mp[234]|mpga|og[ag]|opus|rf64|snd|spx|w64|wave?|webm|wma|avif|bmp|gif|jfif|jp2|jpe?g?|p[gnp]m|png|tiff?|webp|npy)$/i;
@@ -16,27 +17,36 @@ let wantsToStart = false;
 let left = false;
 let once = newKey();
 
-const chosen = new ChosenFiles((total) => (total === 1 ? "1 file" : `${count(total)} files`), drawTotals);
+const chosen = new ChosenFiles((total) => tn("{count} file", "{count} files", total), drawTotals);
 
 function take({ files, unreadable }) {
-  if (unreadable.length) chosen.note(`${count(unreadable.length)} could not be read: ${unreadable.slice(0, 5).join(", ")}`, true);
+  if (unreadable.length) chosen.note(couldNotBeRead(unreadable), true);
   const seen = files.filter((one) => !one.path.split("/").some((part) => part.startsWith(".")));
   const known = new Set([...beside, ...chosen.entries.map((entry) => entry.path)]);
   const fresh = seen.filter((one) => !known.has(one.path));
-  if (fresh.length < seen.length) chosen.note(`${count(seen.length - fresh.length)} files were chosen before.`);
+  if (fresh.length < seen.length) chosen.note(tn("{count} file was chosen before.", "{count} files were chosen before.", seen.length - fresh.length));
   const isSent = (one) => MEDIA.test(one.file.name) || TABLE.test(one.file.name);
   const wanted = fresh.filter(isSent);
   if (chosen.entries.length + wanted.length > maxItems) {
-    chosen.note(`A dataset takes at most ${count(maxItems)} files here. From a shell, one of any size can be prepared: voicesketch prepare --local`, true);
+    chosen.note(t(
+      "A dataset takes at most {most} files here. From a shell, one of any size can be prepared: {command}",
+      { most: number(maxItems), command: "voicesketch prepare --local" },
+    ), true);
     return;
   }
   for (const one of fresh) if (!isSent(one)) beside.add(one.path);
   wanted.sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
   for (const one of wanted) {
-    const problem = one.file.size > maxBytes ? new CannotSend("too_large", `This file is larger than ${size(maxBytes)}.`) : null;
+    const problem = one.file.size > maxBytes ? new CannotSend("too_large", t("This file is larger than {size}.", { size: size(maxBytes) })) : null;
     chosen.add({ key: one.path, path: one.path, file: one.file }, problem);
   }
-  if (beside.size) note("beside", `${count(beside.size)} ${beside.size === 1 ? "file that is" : "files that are"} neither media nor tables will be named in the report.`);
+  if (beside.size) {
+    note("beside", tn(
+      "{count} file that is neither media nor a table will be named in the report.",
+      "{count} files that are neither media nor tables will be named in the report.",
+      beside.size,
+    ));
+  }
   suggestName();
   chosen.draw();
 }
@@ -101,10 +111,10 @@ function columns() {
 function drawTotals({ total, ended, failed }) {
   const button = byId("submit");
   button.disabled = !total || wantsToStart;
-  byId("submit-hint").textContent = !total ? "Choose a folder."
-    : wantsToStart && ended < total ? "Starts as soon as everything is sent."
-    : ended < total ? "Files are being sent. You need not wait for it."
-    : failed ? "What could not be sent is named in the report, with the reason." : "";
+  byId("submit-hint").textContent = !total ? t("Choose a folder.")
+    : wantsToStart && ended < total ? t("Starts as soon as everything is sent.")
+    : ended < total ? t("Files are being sent. You need not wait for it.")
+    : failed ? t("What could not be sent is named in the report, with the reason.") : "";
   if (wantsToStart && ended === total) start();
 }
 
@@ -137,7 +147,7 @@ async function start() {
   } catch (error) {
     left = wantsToStart = false;
     once = newKey();
-    chosen.note(`It cannot be prepared so: ${error.message || "the service did not answer."}`, true);
+    chosen.note(t("It cannot be prepared so: {reason}", { reason: error.message || t("The service did not answer.") }), true);
     byId("notes").lastElementChild.scrollIntoView({ block: "center" });
   }
 }

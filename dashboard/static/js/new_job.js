@@ -1,6 +1,6 @@
 // The page that makes a job: of files that are sent at once, of the recordings of an earlier job, or of what lies in S3.
 import { csrf } from "./base.js";
-import { ChosenFiles, byId, count, newKey, sizeOf, takeFiles } from "./chosen_files.js";
+import { ChosenFiles, byId, couldNotBeRead, newKey, sizeOf, takeFiles } from "./chosen_files.js";
 import { keys, sort } from "./choosing.js";
 import { Draft } from "./draft.js";
 import { checkManifest, finder } from "./manifest.js";
@@ -8,6 +8,7 @@ import { aboutJob, readLabels, restoreFields } from "./new_job_fields.js";
 import { estimateFor } from "./new_job_estimate.js";
 import { earlierJob, inS3, takeFromS3 } from "./new_job_sources.js";
 import { CannotSend, identityOf } from "./uploads.js";
+import { number, t, tn } from "./words.js";
 
 const form = byId("new-job");
 const maxBytes = Number(form.dataset.maxBytes);
@@ -21,10 +22,10 @@ let left = false;
 const once = newKey();
 
 const source = () => form.elements.source.value;
-// What the chosen model draws from, and what people call one of those.
+// What the chosen model draws from, and what people call so many of those.
 const wanted = () => byId("model").selectedOptions[0]?.dataset.input || "voice";
-const word = () => (wanted() === "face" ? "picture" : "recording");
-const some = (total) => (total === 1 ? `1 ${word()}` : `${count(total)} ${word()}s`);
+const ofFaces = () => wanted() === "face";
+const some = (total) => (ofFaces() ? tn("{count} picture", "{count} pictures", total) : tn("{count} recording", "{count} recordings", total));
 const recordings = () => chosen.entries.filter((entry) => !entry.archive);
 
 // Whatever is dropped while the draft is being read is not lost.
@@ -36,8 +37,9 @@ const chosen = new ChosenFiles(heading, drawTotals, { draft, came: unpacked });
 
 function heading(total) {
   const archives = chosen.entries.reduce((sum, entry) => sum + (entry.archive ? 1 : 0), 0);
-  const parts = [total > archives ? some(total - archives) : "", archives ? `${count(archives)} archive${archives > 1 ? "s" : ""}` : ""];
-  return parts.filter(Boolean).join(" and ");
+  const packed = archives ? tn("{count} archive", "{count} archives", archives) : "";
+  if (total === archives) return packed;
+  return packed ? t("{recordings} and {archives}", { recordings: some(total - archives), archives: packed }) : some(total);
 }
 
 async function take({ files, unreadable }) {
@@ -47,23 +49,29 @@ async function take({ files, unreadable }) {
   let lines = [];
   const fresh = reunite(found);
   try {
-    if (manifests.length > 1) throw new Error("There are several manifests; choose one at a time.");
+    if (manifests.length > 1) throw new Error(t("There are several manifests; choose one at a time."));
     if (manifests.length === 1) lines = await linesOf(manifests[0], fresh);
     else lines = fresh.map((one) => ({ key: one.path, one }));
   } catch (error) {
     chosen.note(error.message, true);
     return;
   }
-  if (unreadable.length) chosen.note(`${count(unreadable.length)} could not be read: ${unreadable.slice(0, 5).join(", ")}`, true);
-  if (aside) chosen.note(`${count(aside)} ${aside === 1 ? `file that is no ${word()} was` : `files that are no ${word()}s were`} left out.`);
+  if (unreadable.length) chosen.note(couldNotBeRead(unreadable), true);
+  if (aside) chosen.note(leftOut(aside));
   const total = chosen.entries.length + lines.length;
   if (total > maxItems) {
-    chosen.note(`A job takes at most ${some(maxItems)}; these would make ${count(total)}.`, true);
+    chosen.note(t("A job takes at most {most}; these would make {total}.", { most: some(maxItems), total: number(total) }), true);
     return;
   }
   for (const line of lines) add(line);
   for (const one of archives) addArchive(one);
   chosen.draw();
+}
+
+function leftOut(aside) {
+  return ofFaces()
+    ? tn("{count} file that is no picture was left out.", "{count} files that are no pictures were left out.", aside)
+    : tn("{count} file that is no recording was left out.", "{count} files that are no recordings were left out.", aside);
 }
 
 // Gives files that were chosen before, or that a manifest named, back to their rows; answers the others.
@@ -82,7 +90,7 @@ function reunite(found) {
     const one = entry.named && entry.state === "lost" ? find(entry.path) : null;
     if (one) { used.add(one); chosen.found(entry, one.file); }
   }
-  if (used.size) chosen.note(`${count(used.size)} of them were waited for.`);
+  if (used.size) chosen.note(tn("{count} of them was waited for.", "{count} of them were waited for.", used.size));
   // What was sent before the reload need not be there twice.
   return found.filter((one) => !used.has(one) && !known.has(identityOf(one.file, one.path)));
 }
@@ -92,26 +100,39 @@ async function linesOf(manifest, found) {
   const lines = (await checkManifest(manifest.file)).map((line) => ({ ...line, one: find(line.path) }));
   const used = new Set(lines.map((line) => line.one));
   const unused = found.filter((one) => !used.has(one)).length;
-  chosen.note(`${manifest.file.name} names ${some(lines.length)}.` + (unused ? ` ${count(unused)} other files were left out.` : ""));
+  const others = unused ? tn("{count} other file was left out.", "{count} other files were left out.", unused) : "";
+  chosen.note(`${t("{manifest} names {recordings}.", { manifest: manifest.file.name, recordings: some(lines.length) })} ${others}`.trim());
   const missing = lines.filter((line) => !line.one);
   if (missing.length) {
-    const told = missing.slice(0, 8).map(({ line, path }) => `line ${line} names ${path}`);
-    if (missing.length > told.length) told.push(`… and ${count(missing.length - told.length)} more`);
-    chosen.note(`${count(missing.length)} of them were not among the files. Choose them too, or they will have no face:\n${told.join("\n")}`, true);
+    const told = missing.slice(0, 8).map(({ line, path }) => t("line {line} names {path}", { line: number(line), path }));
+    if (missing.length > told.length) told.push(tn("… and {count} more", "… and {count} more", missing.length - told.length));
+    const heading = tn(
+      "{count} of them was not among the files. Choose it too, or it will have no face:",
+      "{count} of them were not among the files. Choose them too, or they will have no face:",
+      missing.length,
+    );
+    chosen.note([heading, ...told].join("\n"), true);
   }
   return lines;
 }
 
 function add({ key: wantedKey, path, one }) {
   let problem = null;
-  if (one && one.file.size > maxBytes) problem = new CannotSend("too_large", `This ${word()} is larger than ${sizeOf(maxBytes)}. Send a ${wanted() === "face" ? "smaller one" : "shorter piece of it"}.`);
+  if (one && one.file.size > maxBytes) problem = new CannotSend("too_large", tooLarge());
   const entry = { key: key(wantedKey), file: one?.file, path: one?.path ?? path };
-  if (!one) Object.assign(entry, { named: true, code: "missing_file", message: `The manifest names ${path}, which was not among the files.` });
+  if (!one) Object.assign(entry, { named: true, code: "missing_file", message: t("The manifest names {path}, which was not among the files.", { path }) });
   chosen.add(entry, problem);
 }
 
+function tooLarge() {
+  const size = sizeOf(maxBytes);
+  return ofFaces()
+    ? t("This picture is larger than {size}. Send a smaller one.", { size })
+    : t("This recording is larger than {size}. Send a shorter piece of it.", { size });
+}
+
 function addArchive(one) {
-  const problem = one.file.size > maxArchiveBytes ? new CannotSend("too_large", `An archive may have ${sizeOf(maxArchiveBytes)} at most. Split it.`) : null;
+  const problem = one.file.size > maxArchiveBytes ? new CannotSend("too_large", t("An archive may have {size} at most. Split it.", { size: sizeOf(maxArchiveBytes) })) : null;
   chosen.add({ key: one.path, path: one.path, file: one.file, archive: true }, problem);
 }
 
@@ -121,14 +142,20 @@ function unpacked(entry) {
   const { items, failed, left_out: aside } = entry.unpacked;
   chosen.remove(entry);
   if (chosen.entries.length + items.length > maxItems) {
-    chosen.note(`A job takes at most ${some(maxItems)}; with those of ${entry.path} there would be ${count(chosen.entries.length + items.length)}.`, true);
+    const said = { most: some(maxItems), archive: entry.path, total: number(chosen.entries.length + items.length) };
+    chosen.note(t("A job takes at most {most}; with those of {archive} there would be {total}.", said), true);
     return;
   }
   for (const item of items) {
     const problem = item.recording ? null : new CannotSend(item.error_code, item.error_message);
     chosen.add({ key: key(item.key), path: item.name || item.key, recording: item.recording ?? undefined }, problem);
   }
-  chosen.note(`${entry.path} held ${some(items.length)}${failed ? `, ${count(failed)} of which cannot be used` : ""}.` + (aside ? ` ${count(aside)} other files in it were left out.` : ""));
+  const said = { archive: entry.path, recordings: some(items.length) };
+  const held = failed
+    ? tn("{archive} held {recordings}, {count} of which cannot be used.", "{archive} held {recordings}, {count} of which cannot be used.", failed, said)
+    : t("{archive} held {recordings}.", said);
+  const others = aside ? tn("{count} other file in it was left out.", "{count} other files in it were left out.", aside) : "";
+  chosen.note(`${held} ${others}`.trim());
 }
 
 // Brings back what an earlier look of this page had chosen, and asks which of it is still there.
@@ -147,12 +174,18 @@ async function restore() {
     const entry = { ...row, key: key(row.key), recording, restored: Boolean(recording), named: row.code === "missing_file", share: 0 };
     if (failed) chosen.add(entry, new CannotSend(row.code, row.message));
     else {
-      if (!recording) Object.assign(entry, { code: "missing_file", message: "It was not sent before the page was left. Choose it again." });
+      if (!recording) Object.assign(entry, { code: "missing_file", message: t("It was not sent before the page was left. Choose it again.") });
       chosen.add(entry);
     }
   }
   const lost = chosen.entries.filter((entry) => entry.state === "lost").length;
-  chosen.note(`${count(rows.length)} files were chosen here before, and ${count(rows.length - lost)} of them need not be sent again.` + (lost ? ` Choose the same files or folder once more for the other ${count(lost)}.` : ""));
+  const before = tn(
+    "{count} file was chosen here before, and {sent} of them need not be sent again.",
+    "{count} files were chosen here before, and {sent} of them need not be sent again.",
+    rows.length, { sent: number(rows.length - lost) },
+  );
+  const again = lost ? tn("Choose the same file or folder once more for the other {count}.", "Choose the same files or folder once more for the other {count}.", lost) : "";
+  chosen.note(`${before} ${again}`.trim());
 }
 
 // How many recordings the job would have, as far as it is known.
@@ -168,11 +201,15 @@ function drawTotals({ ended, failed, lost }) {
   const there = recordings().length;
   drawButton(there || all);
   byId("lost-hint").hidden = !lost || wantsToStart;
-  byId("lost-hint").firstElementChild.textContent = lost === 1 ? "1 is not here, and will be in the job without a face." : `${count(lost)} are not here, and will be in the job without a face.`;
-  byId("submit-hint").textContent = !all ? `Choose at least one ${word()}.`
-    : wantsToStart && ended + lost < all ? "Starts as soon as everything is sent."
-    : ended + lost < all ? "They are being sent. You need not wait for it."
-    : failed ? "What could not be sent is kept in the job, with the reason." : "";
+  byId("lost-hint").firstElementChild.textContent = tn(
+    "{count} is not here, and will be in the job without a face.",
+    "{count} are not here, and will be in the job without a face.",
+    lost,
+  );
+  byId("submit-hint").textContent = !all ? (ofFaces() ? t("Choose at least one picture.") : t("Choose at least one recording."))
+    : wantsToStart && ended + lost < all ? t("Starts as soon as everything is sent.")
+    : ended + lost < all ? t("They are being sent. You need not wait for it.")
+    : failed ? t("What could not be sent is kept in the job, with the reason.") : "";
   if (wantsToStart && ended + lost === all) {
     if (there) start({ items: recordings().map(itemOf) });
     else { wantsToStart = false; chosen.draw(); }
@@ -182,14 +219,16 @@ function drawTotals({ ended, failed, lost }) {
 function drawButton(wantedTotal) {
   const button = byId("submit");
   button.disabled = !wantedTotal || wantsToStart;
-  button.textContent = wantsToStart ? "One moment…" : wantedTotal > 1 ? `Draw ${count(wantedTotal)} faces` : wantedTotal ? "Draw the face" : "Draw faces";
-  if (source() !== "files") byId("submit-hint").textContent = wantedTotal ? "" : source() === "s3" ? "Look first what is there." : "There is nothing of that kind in this job.";
+  button.textContent = wantsToStart ? t("One moment…")
+    : wantedTotal > 1 ? tn("Draw {count} face", "Draw {count} faces", wantedTotal)
+    : wantedTotal ? t("Draw the face") : t("Draw faces");
+  if (source() !== "files") byId("submit-hint").textContent = wantedTotal ? "" : source() === "s3" ? t("Look first what is there.") : t("There is nothing of that kind in this job.");
   estimateFor({ model: byId("model").value, items: wantedTotal, priority: byId("priority").value });
 }
 
 function itemOf(entry) {
   const { key: own, path, state, recording, code, message } = entry;
-  const end = state === "sent" ? { recording } : { error_code: (code ?? "missing_file").slice(0, 40), error_message: (message ?? "It was not sent.").slice(0, 1000) };
+  const end = state === "sent" ? { recording } : { error_code: (code ?? "missing_file").slice(0, 40), error_message: (message ?? t("It was not sent.")).slice(0, 1000) };
   return { key: own, name: path.slice(-1000), ...end };
 }
 
@@ -205,7 +244,7 @@ async function start(made) {
     else location.assign(job.links.html);
   } catch (error) {
     left = wantsToStart = false;
-    tell(`The job could not be made: ${error.message || "the service did not answer."}`);
+    tell(t("The job could not be made: {reason}", { reason: error.message || t("The service did not answer.") }));
     chosen.draw();
   }
 }
@@ -217,7 +256,7 @@ function showSecret(job) {
   byId("secret-copy").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(job.webhook_secret);
-      byId("secret-copy").textContent = "Copied";
+      byId("secret-copy").textContent = t("Copied");
     } catch {
       getSelection().selectAllChildren(byId("secret-text"));
     }
@@ -292,4 +331,4 @@ addEventListener("beforeunload", (event) => {
   if (!left && (underWay || (!draft && chosen.entries.length))) event.preventDefault();
 });
 drawSource();
-restore().catch(() => chosen.note("What was chosen here before could not be brought back.", true)).finally(begin);
+restore().catch(() => chosen.note(t("What was chosen here before could not be brought back."), true)).finally(begin);

@@ -1,5 +1,6 @@
 // What is said about a new job besides its recordings: name, labels, priority, and where its end is told.
 import { byId } from "./chosen_files.js";
+import { t } from "./words.js";
 
 const MOST_LABELS = 16;
 const KEPT = "new-job"; // fields outlive a reload, too
@@ -11,9 +12,9 @@ export function readLabels() {
   for (const row of byId("labels").children) {
     const [name, value] = [...row.querySelectorAll("input")].map((field) => field.value.trim());
     if (!name && !value) continue;
-    if (!name) throw new Error(`The label “${value}” has no name.`);
-    if (name.includes("=")) throw new Error("The name of a label cannot have a “=” in it.");
-    if (Object.hasOwn(labels, name)) throw new Error(`The label “${name}” is given twice.`);
+    if (!name) throw new Error(t("The label “{value}” has no name.", { value }));
+    if (name.includes("=")) throw new Error(t("The name of a label cannot have a “=” in it."));
+    if (Object.hasOwn(labels, name)) throw new Error(t("The label “{name}” is given twice.", { name }));
     labels[name] = value;
   }
   return labels;
@@ -54,10 +55,12 @@ function keep() {
 function addRow(name, value) {
   const row = document.createElement("div");
   row.className = "label-row";
-  row.innerHTML = '<input type="text" maxlength="64" placeholder="name" aria-label="Name of the label" autocomplete="off">' +
-    '<input type="text" maxlength="500" placeholder="value" aria-label="Value of the label" autocomplete="off">' +
-    '<button class="icon-button" type="button" aria-label="Remove this label"><svg aria-hidden="true"><use href="#i-stop"/></svg></button>';
+  row.innerHTML = '<input type="text" maxlength="64" autocomplete="off"><input type="text" maxlength="500" autocomplete="off">' +
+    '<button class="icon-button" type="button"><svg aria-hidden="true"><use href="#i-stop"/></svg></button>';
   const [first, second] = row.querySelectorAll("input");
+  [first.placeholder, second.placeholder] = [t("name"), t("value")];
+  [first.ariaLabel, second.ariaLabel] = [t("Name of the label"), t("Value of the label")];
+  row.querySelector("button").ariaLabel = t("Remove this label");
   [first.value, second.value] = [name, value];
   row.querySelector("button").addEventListener("click", () => {
     row.remove();

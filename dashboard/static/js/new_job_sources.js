@@ -1,6 +1,7 @@
 // Recordings that need not be sent from here: those of an earlier job, and those that lie in S3.
 import { csrf } from "./base.js";
-import { byId, count, sizeOf } from "./chosen_files.js";
+import { byId, sizeOf } from "./chosen_files.js";
+import { locale, number, t, tn } from "./words.js";
 
 let found = null; // what lies at the address in S3 that was looked at
 
@@ -27,9 +28,9 @@ export async function takeFromS3(key, most) {
       const some = await ask("/api/v1/sources/s3", { ...place(), after });
       items.push(...some.items.map((item) => ({ ...item, key: key(item.key) })));
       after = some.next;
-      if (items.length > most) throw new Error(`A job takes at most ${count(most)} recordings; there are more at this address.`);
+      if (items.length > most) throw new Error(tn("A job takes at most {count} recording; there are more at this address.", "A job takes at most {count} recordings; there are more at this address.", most));
       bar.value = found?.recordings ? Math.min(1, items.length / found.recordings) : 0;
-      byId("s3-found").textContent = `${count(items.length)} taken in`;
+      byId("s3-found").textContent = tn("{count} taken in", "{count} taken in", items.length);
     } while (after);
   } finally {
     bar.hidden = true;
@@ -40,15 +41,20 @@ export async function takeFromS3(key, most) {
 async function look() {
   found = null;
   byId("s3-found").className = "";
-  byId("s3-found").textContent = "Looking…";
+  byId("s3-found").textContent = t("Looking…");
   try {
     found = await ask("/api/v1/sources/s3/check", place());
     const { recordings, left_out: aside, size_bytes: bytes, more } = found;
-    byId("s3-found").textContent = `${more ? "At least " : ""}${count(recordings)} recording${recordings === 1 ? "" : "s"}, ${sizeOf(bytes)}.` +
-      (aside ? ` ${count(aside)} other files are left out.` : "");
+    const size = sizeOf(bytes);
+    byId("s3-found").textContent = [
+      more
+        ? tn("At least {count} recording, {size}.", "At least {count} recordings, {size}.", recordings, { size })
+        : tn("{count} recording, {size}.", "{count} recordings, {size}.", recordings, { size }),
+      aside ? tn("{count} other file is left out.", "{count} other files are left out.", aside) : "",
+    ].filter(Boolean).join(" ");
   } catch (error) {
     byId("s3-found").className = "bad";
-    byId("s3-found").textContent = error.message || "The service did not answer.";
+    byId("s3-found").textContent = error.message || t("The service did not answer.");
   }
   changed();
 }
@@ -60,18 +66,18 @@ async function ask(path, body) {
     body: JSON.stringify(body),
   });
   const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(told.detail || "The service did not answer.");
+  if (!answer.ok) throw new Error(told.detail || t("The service did not answer."));
   return told;
 }
 
 function drawCounts() {
   const option = byId("earlier").selectedOptions[0];
-  for (const place of document.querySelectorAll("[data-which]")) place.textContent = `(${count(Number(option.dataset[place.dataset.which]))})`;
+  for (const place of document.querySelectorAll("[data-which]")) place.textContent = `(${number(Number(option.dataset[place.dataset.which]))})`;
   changed();
 }
 
 if (byId("earlier")) {
-  const near = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const near = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
   for (const option of byId("earlier").options) option.textContent = option.textContent.replace(/\d{4}-\d\d-\d\d\)$/, `${near.format(new Date(option.dataset.at))})`);
   byId("earlier").addEventListener("change", drawCounts);
   for (const radio of document.querySelectorAll('input[name="which"]')) radio.addEventListener("change", changed);

@@ -2,6 +2,7 @@
 import { csrf, toast, writeTimes } from "./base.js";
 import { newKey } from "./chosen_files.js";
 import { SpecForm } from "./spec_form.js";
+import { t, tn } from "./words.js";
 
 // No input may be named `dataset`: it would hide the form's own.
 const form = document.getElementById("spec-form");
@@ -24,7 +25,7 @@ function body() {
   const { spec: values, problems } = spec.values();
   values.dataset = chosen("dataset-version")?.value ?? "";
   values.recipe = { ...values.recipe, task: document.getElementById("settings").dataset.task };
-  if (!values.dataset) problems.push({ field: "dataset", message: "Choose a dataset." });
+  if (!values.dataset) problems.push({ field: "dataset", message: t("Choose a dataset.") });
   return { values, problems };
 }
 
@@ -36,7 +37,7 @@ async function check() {
     try {
       problems.push(...(await spec.post(form.dataset.check, values)).problems);
     } catch (error) {
-      problems.push({ field: "", message: error.message || "The service did not answer." });
+      problems.push({ field: "", message: error.message || t("The service did not answer.") });
     }
   }
   return turn === asked ? problems : null;
@@ -48,7 +49,7 @@ async function checkSoon() {
     const problems = await check();
     if (!problems) return;
     spec.show(problems);
-    hint.textContent = problems.length ? "" : "Everything fits.";
+    hint.textContent = problems.length ? "" : t("Everything fits.");
   }, 300);
 }
 
@@ -60,7 +61,7 @@ function markChanges() {
   }
   for (const group of form.querySelectorAll(".group")) {
     const count = group.querySelectorAll(".setting-changed").length;
-    group.querySelector(".changed").textContent = count ? `${count} changed` : "";
+    group.querySelector(".changed").textContent = count ? tn("{count} changed", "{count} changed", count) : "";
   }
 }
 
@@ -82,7 +83,7 @@ async function changePreset() {
   const dataset = chosen("dataset-version")?.value;
   history.replaceState(null, "", `?preset=${encodeURIComponent(chosen("preset").value)}`);
   const answer = await fetch(`${form.dataset.settings}?preset=${encodeURIComponent(chosen("preset").value)}`, { headers: { "X-CSRF-Token": csrf } });
-  if (!answer.ok) return toast("The service did not answer properly. Choose it again.");
+  if (!answer.ok) return toast(t("The service did not answer properly. Choose it again."));
   const made = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("settings");
   const open = new Set([...form.querySelectorAll("#settings .group[open]")].map((group) => group.dataset.group));
   for (const group of made.querySelectorAll(".group")) group.open = open.has(group.dataset.group);
@@ -127,7 +128,7 @@ form.addEventListener("submit", async (event) => {
     location.assign(job.links.html);
   } catch (error) {
     once = newKey();
-    spec.show([{ field: "", message: error.message || "The service did not answer." }], { all: true });
+    spec.show([{ field: "", message: error.message || t("The service did not answer.") }], { all: true });
   } finally {
     button.disabled = false;
   }

@@ -1,5 +1,6 @@
 // One player for all tiles. It lies over the page, so that starting it moves nothing.
 import { toast } from "./base.js";
+import { t } from "./words.js";
 
 const player = document.getElementById("player");
 const audio = document.getElementById("audio");
@@ -40,5 +41,5 @@ for (const name of ["htmx:after:swap", "gallery:shown"]) document.addEventListen
 audio.addEventListener("error", () => {
   if (player.hidden) return;
   close();
-  toast("This browser cannot play that recording.");
+  toast(t("This browser cannot play that recording."));
 });

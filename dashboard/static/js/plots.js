@@ -1,13 +1,15 @@
 // Curves, drawn with uPlot: training and validation of one term in one chart, all charts with one cursor.
+import { locale, number, t } from "./words.js";
 
 const PARTS = { train: 0, validation: 1, val: 1 };
-const PART_WORDS = ["training", "validation", "test"];
+const PART_WORDS = [t("training"), t("validation"), t("test")];
 // Charts in this order; every other term stands between the loss and these.
 const LAST = ["learning_rate", "samples_per_second", "memory_bytes"];
 const WORDS = {
-  total: "Loss", learning_rate: "Learning rate", samples_per_second: "Samples per second", memory_bytes: "Memory, GB",
-  waiting_for_samples: "Waiting for samples, share of time", missed: "Missed of ten, share",
+  total: t("Loss"), learning_rate: t("Learning rate"), samples_per_second: t("Samples per second"), memory_bytes: t("Memory, GB"),
+  waiting_for_samples: t("Waiting for samples, share of time"), missed: t("Missed of ten, share"),
 };
+const [three, four] = [3, 4].map((digits) => new Intl.NumberFormat(locale, { maximumSignificantDigits: digits }));
 const SCALE = { memory_bytes: 1e-9 };
 
 // The part of the data and the term that a curve is about: "validation/total" is [1, "total"].
@@ -27,8 +29,8 @@ export function figure(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e6)) return value.toExponential(2);
-  if (size >= 1000) return Math.round(value).toLocaleString("en");
-  return value.toPrecision(size < 1 ? 3 : 4).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+  if (size >= 1000) return number(Math.round(value));
+  return (size < 1 ? three : four).format(value);
 }
 
 function colour(name) {
@@ -131,7 +133,7 @@ export class Plots {
     const draw = document.createElement("div");
     draw.className = "plot-draw";
     draw.setAttribute("role", "img");
-    draw.setAttribute("aria-label", `Curve: ${title(term)}`);
+    draw.setAttribute("aria-label", t("Curve: {name}", { name: title(term) }));
     card.append(head, draw);
     if (!old) {
       // In its place at once: nothing that is there moves, unless it comes later in the order.

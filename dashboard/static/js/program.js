@@ -2,11 +2,13 @@
 import { toast } from "./base.js";
 import { follow, isFinal, summary } from "./live.js";
 import { Log } from "./log.js";
+import { locale, number, t } from "./words.js";
 
 const page = document.getElementById("job");
 const isTraining = page.dataset.kind === "train";
 const MOST_POINTS = 6000; // of a curve; beyond, it is read again, thinned out
 
+const hundredths = new Intl.NumberFormat(locale, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const log = new Log(page.dataset.log);
 let plots = null;
 let samples = null;
@@ -83,16 +85,18 @@ function marks() {
   const found = [];
   const first = Number(page.dataset.secondPhase ?? Infinity);
   const at = epochs.epochs.findIndex((epoch) => epoch > first);
-  if (at > 0) found.push({ step: epochs.steps[at], label: "fine-tuning" });
+  if (at > 0) found.push({ step: epochs.steps[at], label: t("fine-tuning") });
   const best = summary().dataset.best;
-  if (best) found.push({ step: Number(best), label: "best", strong: true });
+  if (best) found.push({ step: Number(best), label: t("best"), strong: true });
   return found;
 }
 
 function pointAt(step) {
   const where = document.getElementById("where");
   const epoch = step === null ? undefined : epochAt(step);
-  where.textContent = step === null ? "" : `step ${step.toLocaleString("en")}${epoch === undefined ? "" : `, epoch ${epoch.toFixed(2)}`}`;
+  where.textContent = step === null ? ""
+    : epoch === undefined ? t("step {step}", { step: number(step) })
+    : t("step {step}, epoch {epoch}", { step: number(step), epoch: hundredths.format(epoch) });
 }
 
 // Said aloud at changes of state and at every tenth of the way.
@@ -101,7 +105,7 @@ function tell() {
   const state = summary().querySelector(".chip")?.textContent.trim() ?? "";
   const tenth = Math.floor(Number(bar?.getAttribute("aria-valuenow") ?? 0) / 10);
   if (`${state}${tenth}` === told) return;
-  if (told) document.getElementById("announce").textContent = `${state}, ${10 * tenth} percent`;
+  if (told) document.getElementById("announce").textContent = t("{state}, {percent} percent", { state, percent: 10 * tenth });
   told = `${state}${tenth}`;
 }
 
@@ -134,5 +138,5 @@ follow(page, {
 });
 document.addEventListener("htmx:after:swap", tell);
 document.addEventListener("htmx:response:error", (event) => {
-  if (event.detail.ctx?.response?.status === 403) toast("You may look at this job, but not change it.");
+  if (event.detail.ctx?.response?.status === 403) toast(t("You may look at this job, but not change it."));
 });

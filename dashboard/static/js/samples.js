@@ -1,4 +1,5 @@
 // Sample pictures of a training, by epoch: a slider, arrow keys, and the newest one unless somebody looks at another.
+import { number, t } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -40,7 +41,10 @@ export class Samples {
     this.slider.value = at;
     const { name, sha, step } = this.files[at];
     const epoch = /epoch-0*(\d+)/.exec(name)?.[1];
-    const words = [epoch ? `epoch ${epoch}` : name.split("/").pop(), step ? `step ${Number(step).toLocaleString("en")}` : ""].filter(Boolean).join(", ");
+    const said = { step: number(Number(step)), epoch, name: name.split("/").pop() };
+    const words = epoch
+      ? (step ? t("epoch {epoch}, step {step}", said) : t("epoch {epoch}", said))
+      : (step ? t("{name}, step {step}", said) : said.name);
     this.slider.setAttribute("aria-valuetext", words);
     byId("sample-before").disabled = at === 0;
     byId("sample-after").disabled = at === this.files.length - 1;
@@ -55,7 +59,7 @@ export class Samples {
     next.decode().then(() => {
       if (this.shown !== address + sha) return;
       this.picture.src = next.src;
-      this.picture.alt = `Samples of ${words}: what they should look like, beside what was drawn`;
+      this.picture.alt = t("Samples of {where}: what they should look like, beside what was drawn", { where: words });
       this.picture.width = next.naturalWidth;
       this.picture.height = next.naturalHeight;
       this.picture.hidden = false;

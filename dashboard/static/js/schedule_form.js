@@ -1,5 +1,6 @@
 // The form of a schedule: shows when an expression fires while it is typed, and sends what was chosen as JSON.
 import { csrf } from "./base.js";
+import { locale, t } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const value = (id) => byId(id).value.trim();
@@ -16,7 +17,7 @@ async function ask(method, path, body) {
     body: JSON.stringify(body),
   });
   const told = await answer.json();
-  if (!answer.ok) throw new Error(told.detail || "The service did not answer.");
+  if (!answer.ok) throw new Error(told.detail || t("The service did not answer."));
   return told;
 }
 
@@ -26,7 +27,7 @@ async function preview() {
   const number = ++asked;
   const box = byId("preview");
   const [cron, zone] = [value("cron"), value("zone")];
-  let [words, times, bad] = ["Without an expression, it fires for new pairs alone.", [], false];
+  let [words, times, bad] = [t("Without an expression, it fires for new pairs alone."), [], false];
   if (cron) {
     try {
       const told = await ask("POST", "/api/v1/schedules/preview", { cron, time_zone: zone || "UTC" });
@@ -44,9 +45,9 @@ async function preview() {
 function row(one, zone) {
   const item = document.createElement("li");
   const at = new Date(one.at);
-  const written = (timeZone) => at.toLocaleString(undefined, { timeZone, weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+  const written = (timeZone) => at.toLocaleString(locale, { timeZone, weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
   item.append(line(written(zone || "UTC")));
-  if (zone !== mine) item.append(line(`${written(mine)} with you`, "muted"));
+  if (zone !== mine) item.append(line(t("{time} with you", { time: written(mine) }), "muted"));
   return item;
 }
 
@@ -60,7 +61,7 @@ function line(text, kind = "") {
 function explain() {
   byId("preset-why").textContent = byId("preset").selectedOptions[0]?.dataset.why || "";
   const metric = [...byId("metrics").options].find((one) => one.value === value("metric"));
-  byId("metric-why").textContent = metric ? metric.dataset.title : value("metric") ? "" : "Nothing: there is no gate, and nothing is promoted.";
+  byId("metric-why").textContent = metric ? metric.dataset.title : value("metric") ? "" : t("Nothing: there is no gate, and nothing is promoted.");
   byId("promote").disabled = !value("metric");
 }
 

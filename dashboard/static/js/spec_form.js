@@ -1,5 +1,6 @@
 // Reads a form whose inputs say by data-path and data-kind which value of a spec they hold, and shows problems beside them.
 import { csrf } from "./base.js";
+import { t } from "./words.js";
 
 const notes = document.getElementById("notes");
 
@@ -7,8 +8,8 @@ class Unreadable extends Error {}
 
 function number(text, whole) {
   const value = Number(text.replace(/\s/g, "").replace(/^([+-]?\d+),(\d+)$/, "$1.$2"));
-  if (!text.trim() || Number.isNaN(value)) throw new Unreadable("This should be a number.");
-  if (whole && !Number.isInteger(value)) throw new Unreadable("This should be a whole number.");
+  if (!text.trim() || Number.isNaN(value)) throw new Unreadable(t("This should be a number."));
+  if (whole && !Number.isInteger(value)) throw new Unreadable(t("This should be a whole number."));
   return value;
 }
 
@@ -24,7 +25,7 @@ function sizes(text) {
   const found = {};
   for (const line of text.split("\n").filter((one) => one.trim())) {
     const at = line.indexOf("=");
-    if (at < 1) throw new Unreadable(`Each line is a name, =, and a value; “${line.trim()}” is not.`);
+    if (at < 1) throw new Unreadable(t("Each line is a name, =, and a value; “{line}” is not.", { line: line.trim() }));
     found[line.slice(0, at).trim()] = plain(line.slice(at + 1));
   }
   return found;

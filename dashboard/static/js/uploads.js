@@ -1,6 +1,7 @@
 // Sends files, four at a time: small ones in one piece, large ones in parts that are gone on with after a break, and
 // parts straight into the store where browsers reach it. What the surroundings spoil is tried again.
 import { csrf } from "./base.js";
+import { t } from "./words.js";
 
 const PARALLEL = 4;
 const TRIES = 6;
@@ -58,7 +59,7 @@ export class Uploads {
     } catch (error) {
       if (entry.state !== "removed") entry.state = "failed";
       entry.code = error.code ?? "upload_failed";
-      entry.message = error instanceof CannotSend ? error.message : "It could not be sent: the service did not answer.";
+      entry.message = error instanceof CannotSend ? error.message : t("It could not be sent: the service did not answer.");
     }
     entry.share = 1;
     this.changed(entry);
@@ -129,8 +130,8 @@ export class Uploads {
         const { status, response: answer } = request;
         if (status >= 200 && status < 300 && answer) return answer;
         if (status >= 500 || status === 429 || status === 0) throw new TryAgain(1000 * (Number(request.getResponseHeader("Retry-After")) || 0));
-        if (status === 401) throw new CannotSend("signed_out", "You were signed out. Sign in again in another tab, then try again.");
-        throw new CannotSend(answer?.code ?? "upload_failed", answer?.detail ?? "The service refused it.");
+        if (status === 401) throw new CannotSend("signed_out", t("You were signed out. Sign in again in another tab, then try again."));
+        throw new CannotSend(answer?.code ?? "upload_failed", answer?.detail ?? t("The service refused it."));
       } catch (error) {
         if (!(error instanceof TryAgain) || attempt >= TRIES || entry.state === "removed") throw error;
         this.changed(entry);
@@ -180,6 +181,6 @@ async function readable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new CannotSend("unreadable_file", "The file could not be read: it was moved, changed, or may not be opened.");
+    throw new CannotSend("unreadable_file", t("The file could not be read: it was moved, changed, or may not be opened."));
   }
 }
