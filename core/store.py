@@ -7,12 +7,16 @@ import hashlib
 import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import IO, Any, cast
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from core.config import Settings
 from core.errors import Conflict, NotFound, StorageUnavailable
@@ -21,6 +25,17 @@ from core.objects import StoredObject
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket", "NoSuchUpload"}
 READ_AT_ONCE = 256 * 1024
 _DELETED_AT_ONCE = 1000  # S3 takes no more in one request
+# Answers that are believed for what they hold: cut within its head, one would pass for an empty object or list.
+_WITH_CONTENT = ("GetObject", "HeadObject", "ListObjectsV2", "ListParts")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object that is being read: what the store says of it, and its content."""
+
+    size: int
+    media_type: str
+    pieces: Iterator[bytes]
 
 
 class Store:
@@ -41,7 +56,7 @@ class Store:
 
     def _make_client(self, settings: Settings, endpoint_url: str | None) -> Any:
         access, secret = settings.s3_access_key, settings.s3_secret_key
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3",
             endpoint_url=endpoint_url,
             region_name=settings.s3_region,
@@ -59,6 +74,9 @@ class Store:
                 response_checksum_validation="when_required",
             ),
         )
+        for operation in _WITH_CONTENT:
+            client.meta.events.register(f"before-parse.s3.{operation}", _refuse_cut_short)
+        return client
 
     def ensure_bucket(self) -> None:
         with _translated(self.bucket):
@@ -135,12 +153,13 @@ class Store:
         arguments = {"Range": f"bytes={byte_range[0]}-{byte_range[1]}"} if byte_range else {}
         with _translated(key):
             body = self._client.get_object(Bucket=self.bucket, Key=key, **arguments)["Body"]
+        return _pieces(key, body)
 
-        def pieces() -> Iterator[bytes]:
-            with _translated(key), body:
-                yield from body.iter_chunks(READ_AT_ONCE)
-
-        return pieces()
+    def fetch(self, key: str) -> Stored:
+        """An object with its size and media type, by one request."""
+        with _translated(key):
+            found = self._client.get_object(Bucket=self.bucket, Key=key)
+        return Stored(int(found["ContentLength"]), found.get("ContentType", ""), _pieces(key, found["Body"]))
 
     def open(self, key: str) -> IO[bytes]:
         """An object as a file that is read once, from its beginning."""
@@ -236,6 +255,11 @@ class Store:
                     yield entry["Key"]
 
 
+def _pieces(key: str, body: Any) -> Iterator[bytes]:
+    with _translated(key), body:
+        yield from body.iter_chunks(READ_AT_ONCE)
+
+
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
     try:
@@ -244,8 +268,28 @@ def _translated(what: str) -> Iterator[None]:
         if error.response["Error"]["Code"] in _MISSING:
             raise NotFound(f"There is no object {what!r} in the store.") from error
         raise StorageUnavailable(f"The object store refused {what!r}: {error}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, HTTPError) as error:
         raise StorageUnavailable(f"The object store cannot be reached for {what!r}: {error}") from error
+    except (ResponseParserError, ValueError) as error:
+        # Its reader expects whole answers: half a date or half a number is a ValueError there.
+        raise StorageUnavailable(f"The object store's answer for {what!r} makes no sense: {error}") from error
+
+
+def _refuse_cut_short(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
+    """Ends the reading of an answer that says nothing of its length, or has another one.
+
+    Raises:
+        StorageUnavailable: it was cut short.
+    """
+    headers = {name.lower(): value for name, value in response_dict["headers"].items()}
+    if response_dict["status_code"] >= HTTPStatus.MULTIPLE_CHOICES:
+        return  # refused, however much of the reason came along
+    length, body = headers.get("content-length"), response_dict["body"]
+    is_whole = length is not None or "transfer-encoding" in headers
+    if is_whole and length and isinstance(body, bytes) and operation_model.http["method"] != "HEAD":
+        is_whole = length == str(len(body))  # a body that comes as a stream is counted as it is read
+    if not is_whole:
+        raise StorageUnavailable("The object store's answer was cut short.")
 
 
 class _Pieces(io.RawIOBase):

@@ -20,7 +20,7 @@ _REFUSAL = (
     b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/xml\r\nContent-Length: 68\r\n"
     b"Connection: close\r\n\r\n<Error><Code>InternalError</Code><Message>Bad day.</Message></Error>"
 )
-_CUT_AFTER = 300
+_CUT_AFTER = 300  # bytes, within the head of an answer
 _SLOWLY_SECONDS = 0.5
 
 
@@ -32,6 +32,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.mood: Mood = "well"
+        self.cut_after = _CUT_AFTER
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
@@ -92,11 +93,11 @@ class Proxy:
                 if self.mood == "slow":
                     time.sleep(_SLOWLY_SECONDS)
                 if answers and self.mood == "cut":
-                    data = data[: max(0, _CUT_AFTER - passed)]
-                    if not data:
-                        break
+                    data = data[: max(0, self.cut_after - passed)]
                 sink.sendall(data)
                 passed += len(data)
+                if answers and self.mood == "cut" and passed >= self.cut_after:
+                    break
         for end in (sink, source):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
