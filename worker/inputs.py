@@ -85,5 +85,4 @@ def _content(source: bytes | Path | BinaryIO) -> bytes:
         return source
     if isinstance(source, Path):
         return source.read_bytes()
-    source.seek(0)
     return source.read()

@@ -21,7 +21,7 @@ def main() -> int:
     from worker.decoding.serving import get_ready, serve  # the libraries: by now it dies with its worker
 
     get_ready()
-    confine(bounds)
+    confine(bounds, parent)
     # Until here trouble is told where the worker tells its own; libraries that comment on files are not listened to.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 2)

@@ -16,6 +16,7 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
+_NOBODY = 65534
 _SPARE_FILES = 8  # beside those that are open already: the file at hand, and a copy of it
 
 
@@ -46,7 +47,7 @@ def die_with_parent(parent: int) -> None:
         sys.exit(1)  # it died before the kernel was told
 
 
-def confine(bounds: Bounds) -> None:
+def confine(bounds: Bounds, parent: int) -> None:
     """Sets the limits of this process for good. Call it when everything is imported: afterwards there are no new
     threads, no programs, and next to no further files.
     """
@@ -62,10 +63,10 @@ def confine(bounds: Bounds) -> None:
             resource.RLIMIT_NOFILE,
             max(int(one.name) for one in Path("/proc/self/fd").iterdir()) + _SPARE_FILES,
         )
+    _leave_root()
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _prctl(
-        _PR_SET_DUMPABLE, 0
-    )  # what it reads is nobody else's business, not even that of the same user's programs
+    die_with_parent(parent)  # the kernel forgets that when the user changes
+    _prctl(_PR_SET_DUMPABLE, 0)  # other programs of the same user may not look into it
 
 
 def allow_cpu(seconds: int) -> None:
@@ -75,6 +76,16 @@ def allow_cpu(seconds: int) -> None:
     resource.setrlimit(
         resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
     )
+
+
+def _leave_root() -> None:
+    """Limits on processes and rights of files mean nothing to root, as which containers often run."""
+    if os.geteuid() != 0:
+        return
+    with suppress(OSError):  # a container need not know that user; then the other limits have to do
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
 
 
 def _limit(what: int, value: int) -> None:

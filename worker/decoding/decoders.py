@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import structlog
 
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 FILES_PER_PROCESS = 2_000  # what libraries leak stays small, and starting another one costs 0.1 ms a file
 # How often a process may end in some way over one file.
-_TRIES: dict[How, int] = {"crashed": 2, "waited_too_long": 2, "computed_too_long": 1, "killed": 4}
+_TRIES: dict[How, int] = {"crashed": 2, "waited_too_long": 2, "computed_too_long": 1, "killed": 3}
 
 
 class DecodingUnavailable(Retryable):
@@ -86,6 +86,12 @@ class Decoders:
         """Of the processes that are up."""
         with self._lock:
             return [process.pid for process in self._living]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Ends all processes, also those at work; who waits for one gets `DecodingUnavailable`."""

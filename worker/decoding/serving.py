@@ -14,6 +14,7 @@ from PIL import AvifImagePlugin, Image
 from worker.decoding.bounds import Bounds, allow_cpu
 from worker.decoding.messages import Hung, receive, send
 from worker.inputs import read_input
+from worker.ml import audio_readers, images
 from worker.ml.audio import Limits
 from worker.ml.errors import MediaError
 
@@ -42,10 +43,14 @@ def serve(line: socket.socket, result: int, bounds: Bounds) -> None:
 
 def _answer(question: dict[str, Any], file: BinaryIO, result: int) -> dict[str, Any]:
     try:
+        file.seek(0)  # where it stands is shared with whoever had it before
         given = read_input(question["kind"], file, Limits(**question["limits"]))
         _lay_down(given.data, result)
     except MediaError as error:
         return {"code": error.code, "message": error.message}
+    except MemoryError:
+        refusal = (images if question["kind"] == "face" else audio_readers).needs_memory()
+        return {"code": refusal.code, "message": refusal.message}
     except Exception:  # noqa: BLE001  # a fault of ours: the worker tells it, this process goes on
         return {"fault": traceback.format_exc()[-_LONGEST_TRACE:]}
     return {

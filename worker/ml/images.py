@@ -92,10 +92,7 @@ def read_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
     except UnidentifiedImageError as failure:
         raise _unknown(content) from failure
     except MemoryError as failure:
-        raise PictureError(
-            "decoding_needs_memory",
-            "Unpacking the picture takes more memory than there is for one. Make it smaller, or export it as JPEG.",
-        ) from failure
+        raise needs_memory() from failure
     except _DAMAGE as failure:
         raise _corrupt() from failure
 
@@ -159,6 +156,13 @@ def _too_large(found: str, most_pixels: int) -> PictureError:
     return PictureError(
         "image_too_large",
         f"The picture has {found}; at most {most_pixels // 1_000_000} million are accepted. Make it smaller first.",
+    )
+
+
+def needs_memory() -> PictureError:
+    return PictureError(
+        "decoding_needs_memory",
+        "Unpacking the picture takes more memory than there is for one. Make it smaller, or export it as JPEG.",
     )
 
 
