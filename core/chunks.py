@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, literal_column, select
 from sqlalchemy.orm import Session
 
 from core.specs import PROGRAM_KINDS, InferSpec, PrepareSpec
+from core.states import ItemState
 from core.tables import Attempt, Drawing, Item, Job, Recording
 
 
@@ -89,16 +89,22 @@ class ProgramChunk:
 Chunk = InferChunk | PrepareChunk | ProgramChunk
 
 
-def read_chunk(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> Chunk:
+def read_chunk(session: Session, job: Job, attempt: Attempt) -> Chunk:
     """The chunk of an attempt that was just made."""
     if job.kind == "prepare":
-        return _read_preparation(session, job, attempt, ids)
+        return _read_preparation(session, job, attempt)
     if job.kind in PROGRAM_KINDS:
-        return _read_program(session, job, attempt, ids)
-    return _read_inference(session, job, attempt, ids)
+        return _read_program(session, job, attempt)
+    return _read_inference(session, job, attempt)
 
 
-def _read_inference(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> InferChunk:
+def _held_by(attempt: Attempt) -> ColumnElement[bool]:
+    """Its items; the state is spelled out, so that both databases see that the index of what is held answers it."""
+    is_leased = Item.state == literal_column(f"'{ItemState.LEASED.value}'")
+    return (Item.attempt_id == attempt.id) & is_leased
+
+
+def _read_inference(session: Session, job: Job, attempt: Attempt) -> InferChunk:
     assert job.model_version_id is not None
     spec = InferSpec.model_validate(job.spec)
     parameters = spec.parameters_sha256()
@@ -111,7 +117,7 @@ def _read_inference(session: Session, job: Job, attempt: Attempt, ids: Sequence[
             & (Drawing.model_version_id == job.model_version_id)
             & (Drawing.parameters_sha256 == parameters),
         )
-        .where(Item.id.in_(ids))
+        .where(_held_by(attempt))
         .order_by(Item.position)
     )
     return InferChunk(
@@ -126,10 +132,10 @@ def _read_inference(session: Session, job: Job, attempt: Attempt, ids: Sequence[
     )
 
 
-def _read_preparation(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> PrepareChunk:
+def _read_preparation(session: Session, job: Job, attempt: Attempt) -> PrepareChunk:
     spec = PrepareSpec.model_validate(job.spec)
     rows = session.execute(
-        select(Item.id, Item.name, Item.position, Item.stage).where(Item.id.in_(ids)).order_by(Item.position)
+        select(Item.id, Item.name, Item.position, Item.stage).where(_held_by(attempt)).order_by(Item.position)
     )
     return PrepareChunk(
         attempt_id=attempt.id,
@@ -142,8 +148,8 @@ def _read_preparation(session: Session, job: Job, attempt: Attempt, ids: Sequenc
     )
 
 
-def _read_program(session: Session, job: Job, attempt: Attempt, ids: Sequence[int]) -> ProgramChunk:
-    items = session.scalars(select(Item).where(Item.id.in_(ids)).order_by(Item.position)).all()
+def _read_program(session: Session, job: Job, attempt: Attempt) -> ProgramChunk:
+    items = session.scalars(select(Item).where(_held_by(attempt)).order_by(Item.position)).all()
     return ProgramChunk(
         attempt_id=attempt.id,
         job_id=job.id,

@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.chunks import Chunk, read_chunk
@@ -30,6 +30,8 @@ from core.tables import Attempt, Item, Job, User, Worker
 _COMPANY_AFTER_LOSS = 8
 # A shard of a dataset holds many inputs: a few at once fill the time of a chunk.
 _LARGE_ITEMS_AT_ONCE = 4
+# Spelled out, so that both databases see that the index of what waits answers it.
+_IS_PENDING: ColumnElement[bool] = Item.state == literal_column(f"'{ItemState.PENDING.value}'")
 # The rate people see forgets what is older than about this.
 _RATE_MEMORY_SECONDS = 20.0
 
@@ -83,30 +85,21 @@ def _claim_from(
     session: Session, job: Job, worker_id: str, *, size: int, lease_seconds: float
 ) -> Chunk | None:
     at = now(session)
-    stage, lost = session.execute(
-        select(Item.stage, Item.lost)
-        .where(Item.job_id == job.id, Item.state == ItemState.PENDING)
-        .order_by(Item.stage, Item.lost, Item.position)
-        .limit(1)
-    ).one()
-    if stage > 0 and _is_at_work_before(session, job, stage):
-        return None
     if job.kind in PROGRAM_KINDS:
         size = 1
     elif job.kind != "infer":
         size = min(size, _LARGE_ITEMS_AT_ONCE)
-    limit = size if lost == 0 else min(size, _COMPANY_AFTER_LOSS) if lost == 1 else 1
-    ids = session.scalars(
-        select(Item.id)
-        .where(
-            Item.job_id == job.id,
-            Item.state == ItemState.PENDING,
-            Item.stage == stage,
-            Item.lost == lost,
-        )
-        .order_by(Item.position)
-        .limit(limit)
+    waiting = session.execute(
+        select(Item.stage, Item.lost, Item.position)
+        .where(Item.job_id == job.id, _IS_PENDING)
+        .order_by(Item.stage, Item.lost, Item.position)
+        .limit(size)
     ).all()
+    stage, lost, first = waiting[0]
+    if stage > 0 and _is_at_work_before(session, job, stage):
+        return None
+    limit = size if lost == 0 else _COMPANY_AFTER_LOSS if lost == 1 else 1
+    last = max(one.position for one in waiting[:limit] if (one.stage, one.lost) == (stage, lost))
     job.token += 1
     attempt = Attempt(
         id=new_id("attempt"),
@@ -114,29 +107,29 @@ def _claim_from(
         token=job.token,
         worker_id=worker_id,
         state=AttemptState.ACTIVE,
-        items=len(ids),
         progress=0,
         progress_at=at,
         lease_until=at + timedelta(seconds=lease_seconds),
         heartbeat_at=at,
         started_at=at,
     )
-    session.add(attempt)
-    session.flush()
-    move_items(
+    # Everything that waits between the first and the last of them: the job is held, so nothing else came in.
+    attempt.items = move_items(
         session,
         job,
-        Item.id.in_(ids),
+        and_(_IS_PENDING, Item.stage == stage, Item.lost == lost, Item.position.between(first, last)),
         ItemState.LEASED,
+        old=ItemState.PENDING,
         actor=worker_id,
         at=at,
         token=job.token,
         values={"attempt_id": attempt.id, "token": job.token, "attempts": Item.attempts + 1},
     )
+    session.add(attempt)
     if job.state is JobState.QUEUED:
         move_job(session, job, JobState.RUNNING, actor=worker_id, at=at)
     session.execute(update(User).where(User.id == job.owner_id).values(served_at=at))
-    return read_chunk(session, job, attempt, ids)
+    return read_chunk(session, job, attempt)
 
 
 def _is_at_work_before(session: Session, job: Job, stage: int) -> bool:

@@ -6,24 +6,34 @@ attempt had uploaded stays unreferenced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ClauseElement,
+    Float,
+    FromClause,
+    String,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.chunks import InferChunk
 from core.database import now
-from core.errors import LeaseLost
-from core.identifiers import new_id
+from core.identifiers import new_ids
 from core.leases import count_progress, hold_attempt
-from core.moves import move_items, settle_job
+from core.moves import ItemEnd, end_items, settle_job
 from core.objects import StoredObject
 from core.outbox import ring
+from core.row_sets import OverRows, table_of
 from core.states import ItemState
-from core.tables import Artifact, Drawing, Item, Recording
+from core.tables import Artifact, Drawing, Recording
 
 
 @dataclass(frozen=True)
@@ -54,57 +64,171 @@ class CouldNotDraw:
 Outcome = Drawn | AlreadyDrawn | CouldNotDraw
 
 
+class _NewDrawing(NamedTuple):
+    """A row of a drawing that is to be published."""
+
+    id: str
+    recording_sha256: str
+    face_id: str
+    spectrogram_id: str
+    thumbnail_id: str | None
+    seconds: float
+
+
 def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Outcome]) -> list[str]:
     """Makes outcomes of one attempt final; answers keys of uploads that were not needed after all.
 
     Raises:
-        LeaseLost: the attempt no longer owns its items; nothing was written.
+        LeaseLost: the attempt no longer owns its items; the transaction must be given up.
     """
+    # In the order of their recordings, so that two attempts that drew the same ones never wait for each other in a
+    # ring. Their rows are made before anything is held: from then on nobody else can write to an SQLite ledger.
+    drawn = sorted((one for one in outcomes if isinstance(one, Drawn)), key=lambda one: one.recording_sha256)
+    rows = _name_drawings(drawn)
     job, attempt = hold_attempt(session, chunk.attempt_id)
     at = now(session)
-    unneeded: list[str] = []
-    rows: list[dict[str, object]] = []
-    into: dict[ItemState, list[int]] = {}
     there = _still_there(session, [one.drawing_id for one in outcomes if isinstance(one, AlreadyDrawn)])
-    drawn = _publish_drawings(
-        session, chunk, [one for one in outcomes if isinstance(one, Drawn)], at, unneeded
-    )
-    for one in outcomes:
-        row: dict[str, object] = {"id": one.item_id, "error_code": None, "error_message": None}
-        if isinstance(one, Drawn) and one.item_id in drawn:
-            drawing_id, fresh = drawn[one.item_id]
-            row |= {"drawing_id": drawing_id, "seconds": one.seconds}
-            state = ItemState.DONE if fresh else ItemState.CACHED
-        elif isinstance(one, AlreadyDrawn) and one.drawing_id in there:
-            row |= {"drawing_id": one.drawing_id, "seconds": 0.0}
-            state = ItemState.CACHED
-        elif isinstance(one, Drawn | AlreadyDrawn):
-            # A rule of retention removed that face in the meantime: it is to be drawn after all.
-            state = ItemState.PENDING
-        else:
-            row |= {"drawing_id": None, "seconds": one.seconds}
-            row |= {"error_code": one.code, "error_message": one.message}
-            state = ItemState.FAILED
-        rows.append(row)
-        into.setdefault(state, []).append(one.item_id)
-    if rows:
-        session.execute(update(Item), rows)
-    for state, ids in into.items():
-        moved = move_items(
+    written = set(
+        _ENTER_DRAWINGS.first_column(
             session,
-            job,
-            Item.id.in_(ids) & (Item.token == chunk.token) & (Item.attempt_id == chunk.attempt_id),
-            state,
-            actor=chunk.worker_id,
+            rows,
+            model=chunk.model_version_id,
+            parameters=chunk.parameters_sha256,
+            attempt=chunk.attempt_id,
             at=at,
-            token=chunk.token,
         )
-        if moved != len(ids):
-            raise LeaseLost()
-    count_progress(job, attempt, len(rows), at)
-    if not settle_job(session, job, actor=chunk.worker_id, at=at) and ItemState.PENDING in into:
+    )
+    published = [(one, row) for one, row in zip(drawn, rows, strict=True) if row.id in written]
+    refused = [one for one, row in zip(drawn, rows, strict=True) if row.id not in written]
+    _ENTER_ARTIFACTS.count(session, [row for pair in published for row in _artifacts(*pair)], at=at)
+    lasting = {one.recording_sha256: one.duration_seconds for one in drawn if one.duration_seconds}
+    _NOTE_DURATIONS.count(session, list(lasting.items()))
+    standing = _standing(session, chunk, [one.recording_sha256 for one in refused])
+    ends = [ItemEnd(one.item_id, ItemState.DONE, row.id, one.seconds) for one, row in published]
+    ends += [_end_of_refused(one, standing.get(one.recording_sha256)) for one in refused]
+    ends += [_end_of_others(one, there) for one in outcomes if not isinstance(one, Drawn)]
+    end_items(
+        session,
+        job,
+        sorted(ends, key=lambda end: end.item_id),
+        attempt_id=chunk.attempt_id,
+        token=chunk.token,
+        actor=chunk.worker_id,
+        at=at,
+    )
+    count_progress(job, attempt, len(ends), at)
+    again = any(end.state is ItemState.PENDING for end in ends)
+    if not settle_job(session, job, actor=chunk.worker_id, at=at) and again:
         ring(session, job, at=at)
-    return unneeded
+    return [stored.object_key for one in refused for stored in _uploads(one)]
+
+
+def _name_drawings(drawn: Sequence[Drawn]) -> list[_NewDrawing]:
+    count = len(drawn)
+    ids, artifacts = new_ids("drawing", count), new_ids("artifact", 3 * count)
+    return [
+        _NewDrawing(
+            id=ids[number],
+            recording_sha256=one.recording_sha256,
+            face_id=artifacts[number],
+            spectrogram_id=artifacts[number + count],
+            thumbnail_id=artifacts[number + 2 * count] if one.thumbnail else None,
+            seconds=one.seconds,
+        )
+        for number, one in enumerate(drawn)
+    ]
+
+
+def _uploads(one: Drawn) -> list[StoredObject]:
+    return [stored for stored in (one.face, one.spectrogram, one.thumbnail) if stored is not None]
+
+
+def _artifacts(one: Drawn, row: _NewDrawing) -> list[tuple[Any, ...]]:
+    """Rows of what was stored for a drawing."""
+    ids = (row.face_id, row.spectrogram_id, row.thumbnail_id)
+    return [
+        (known_as, stored.kind, stored.object_key, stored.media_type, stored.size_bytes, stored.sha256)
+        for known_as, stored in zip(ids, _uploads(one), strict=False)
+    ]
+
+
+def _end_of_refused(one: Drawn, standing: str | None) -> ItemEnd:
+    """Another attempt published a face of that recording first; unless it is gone again, that is the item's."""
+    if standing is None:
+        return ItemEnd(one.item_id, ItemState.PENDING)
+    return ItemEnd(one.item_id, ItemState.CACHED, standing, one.seconds)
+
+
+def _end_of_others(one: AlreadyDrawn | CouldNotDraw, there: set[str]) -> ItemEnd:
+    if isinstance(one, CouldNotDraw):
+        return ItemEnd(one.item_id, ItemState.FAILED, None, one.seconds, one.code, one.message)
+    if one.drawing_id in there:
+        return ItemEnd(one.item_id, ItemState.CACHED, one.drawing_id, 0.0)
+    # A rule of retention removed that face in the meantime: it is to be drawn after all.
+    return ItemEnd(one.item_id, ItemState.PENDING)
+
+
+def _enter_drawings(rows: FromClause, dialect: str) -> ClauseElement:
+    drawings = table_of(Drawing)
+    columns = rows.c
+    source = select(
+        columns.id,
+        columns.recording_sha256,
+        bindparam("model", type_=String()),
+        bindparam("parameters", type_=String()),
+        columns.face_id,
+        columns.spectrogram_id,
+        columns.thumbnail_id,
+        bindparam("attempt", type_=String()),
+        columns.seconds,
+        bindparam("at", type_=drawings.c.created_at.type),
+    ).where(columns.id.is_not(None))  # for SQLite, which takes ON CONFLICT after FROM for part of a join
+    names = ["id", "recording_sha256", "model_version_id", "parameters_sha256", "face_id", "spectrogram_id"]
+    names += ["thumbnail_id", "attempt_id", "seconds", "created_at"]
+    into = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(drawings)
+    return into.from_select(names, source).on_conflict_do_nothing().returning(drawings.c.id)
+
+
+def _enter_artifacts(rows: FromClause, _dialect: str) -> ClauseElement:
+    artifacts = table_of(Artifact)
+    source = select(*rows.c, bindparam("at", type_=artifacts.c.created_at.type))
+    return insert(artifacts).from_select([*rows.c.keys(), "created_at"], source)
+
+
+def _note_durations(rows: FromClause, _dialect: str) -> ClauseElement:
+    recordings = table_of(Recording)
+    # Taken in their order, as everybody takes them: two transactions never wait for each other in a ring.
+    unknown = (
+        select(recordings.c.sha256, rows.c.lasting)
+        .join_from(rows, recordings, recordings.c.sha256 == rows.c.drawn_from)
+        .where(recordings.c.duration_seconds.is_(None))
+        .order_by(recordings.c.sha256)
+        .with_for_update(of=recordings)
+        .subquery("unknown")
+    )
+    return (
+        update(recordings)
+        .where(recordings.c.sha256 == unknown.c.sha256)
+        .values(duration_seconds=unknown.c.lasting)
+    )
+
+
+_ENTER_DRAWINGS = OverRows(
+    {
+        **dict.fromkeys(("id", "recording_sha256", "face_id", "spectrogram_id", "thumbnail_id"), String()),
+        "seconds": Float(),
+    },
+    _enter_drawings,
+)
+_ENTER_ARTIFACTS = OverRows(
+    {
+        **dict.fromkeys(("id", "kind", "object_key", "media_type"), String()),
+        "size_bytes": BigInteger(),
+        "sha256": String(),
+    },
+    _enter_artifacts,
+)
+_NOTE_DURATIONS = OverRows({"drawn_from": String(), "lasting": Float()}, _note_durations)
 
 
 def _still_there(session: Session, drawing_ids: Sequence[str]) -> set[str]:
@@ -115,71 +239,7 @@ def _still_there(session: Session, drawing_ids: Sequence[str]) -> set[str]:
     return set(session.scalars(found.with_for_update(read=True, key_share=True)))
 
 
-def _publish_drawings(
-    session: Session, chunk: InferChunk, outcomes: Sequence[Drawn], at: datetime, unneeded: list[str]
-) -> dict[int, tuple[str, bool]]:
-    """Writes artifacts and drawings; for each item, its drawing and whether it is this attempt's own.
-
-    A statement for each table and not for each face: with small models the ledger would be what takes longest.
-    """
-    if not outcomes:
-        return {}
-    artifacts: list[dict[str, object]] = []
-    drawings: list[dict[str, object]] = []
-    for one in outcomes:
-        ids = {kind: new_id("artifact") for kind in ("face", "spectrogram", "thumbnail")}
-        stored = {"face": one.face, "spectrogram": one.spectrogram, "thumbnail": one.thumbnail}
-        artifacts += [{"id": ids[kind], "created_at": at, **vars(it)} for kind, it in stored.items() if it]
-        drawings.append(
-            {
-                "id": new_id("drawing"),
-                "recording_sha256": one.recording_sha256,
-                "model_version_id": chunk.model_version_id,
-                "parameters_sha256": chunk.parameters_sha256,
-                "face_id": ids["face"],
-                "spectrogram_id": ids["spectrogram"],
-                "thumbnail_id": ids["thumbnail"] if one.thumbnail else None,
-                "attempt_id": chunk.attempt_id,
-                "seconds": one.seconds,
-                "created_at": at,
-            }
-        )
-    session.execute(insert(Artifact), artifacts)
-    insert_or_ignore = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    written = set(
-        session.scalars(
-            insert_or_ignore(Drawing).on_conflict_do_nothing().returning(Drawing.id), drawings
-        ).all()
-    )
-    taken = [row for row in drawings if row["id"] not in written]
-    if taken:
-        unneeded += _take_back(session, artifacts, taken)
-    standing = _standing(session, chunk, [row["recording_sha256"] for row in taken])
-    session.connection().execute(
-        update(Recording)
-        .where(Recording.sha256 == bindparam("drawn_from"), Recording.duration_seconds.is_(None))
-        .values(duration_seconds=bindparam("lasting")),
-        [{"drawn_from": one.recording_sha256, "lasting": one.duration_seconds} for one in outcomes],
-    )
-    return {
-        one.item_id: (str(row["id"]), True)
-        if row["id"] in written
-        else (standing[one.recording_sha256], False)
-        for one, row in zip(outcomes, drawings, strict=True)
-        if row["id"] in written or one.recording_sha256 in standing
-    }
-
-
-def _take_back(
-    session: Session, artifacts: Sequence[Mapping[str, object]], taken: Sequence[Mapping[str, object]]
-) -> list[str]:
-    """Forgets artifacts of drawings that another attempt published first; answers their keys."""
-    ids = {row[kind] for row in taken for kind in ("face_id", "spectrogram_id", "thumbnail_id")}
-    session.execute(delete(Artifact).where(Artifact.id.in_(ids)))
-    return [str(artifact["object_key"]) for artifact in artifacts if artifact["id"] in ids]
-
-
-def _standing(session: Session, chunk: InferChunk, recordings: Sequence[object]) -> dict[str, str]:
+def _standing(session: Session, chunk: InferChunk, recordings: Sequence[str]) -> dict[str, str]:
     """The drawing that stands for each recording."""
     if not recordings:
         return {}

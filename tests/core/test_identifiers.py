@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from core.identifiers import new_id
+from core.identifiers import new_id, new_ids
 
 
 def test_an_identifier_is_its_prefix_and_26_characters_that_nobody_misreads() -> None:
@@ -32,3 +32,10 @@ def test_the_first_ten_characters_are_the_time() -> None:
         "0123456789abcdefghjkmnpqrstvwxyz".index(one) << 5 * (9 - at) for at, one in enumerate(digits)
     )
     assert before <= milliseconds <= after
+
+
+def test_identifiers_made_at_once_are_like_those_made_one_by_one() -> None:
+    at_once = new_ids("artifact", 1000)
+    assert len(set(at_once)) == 1000
+    assert all(re.fullmatch(r"artifact_[0-7][0-9a-hjkmnp-tv-z]{25}", one) for one in at_once)
+    assert new_ids("artifact", 0) == []
