@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +12,14 @@ import pytest
 from pydantic import SecretStr
 
 from core.config import Settings
+from core.errors import NotFound
 from core.stack import seaweed
+from core.store import Store
 from tests.library_caches import keep_what_is_always_the_same
 from tests.servers import Broker, ObjectStore, Postgres, start_seaweed, start_valkey
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_FEW_OBJECTS = 1000
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Every core has a process of its own then. Said before anybody imports torch, and heard by child processes too.
@@ -50,10 +51,40 @@ def object_store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ob
     seaweed.remove_sockets(server.ports)
 
 
+@pytest.fixture(scope="session")
+def its_owner(object_store_server: ObjectStore) -> Store:
+    return Store(settings_for("", "", object_store_server))
+
+
+@pytest.fixture(scope="session")
+def empty_buckets() -> list[ObjectStore]:
+    """Those that earlier tests had. The first object of a new bucket waits 0.2 s for room to be made."""
+    return []
+
+
 @pytest.fixture
-def object_store(object_store_server: ObjectStore) -> ObjectStore:
-    """The session's S3 server, with the name of a bucket that does not exist yet."""
-    return dataclasses.replace(object_store_server, bucket=f"test-{uuid.uuid4().hex[:16]}")
+def object_store(
+    object_store_server: ObjectStore, its_owner: Store, empty_buckets: list[ObjectStore]
+) -> Iterator[ObjectStore]:
+    """The session's S3 server, with the name of a bucket that is empty or does not exist yet.
+
+    Who changes the settings of a bucket takes one `of_new_bucket`.
+    """
+    mine = empty_buckets.pop() if empty_buckets else object_store_server.of_new_bucket()
+    yield mine
+    if _emptied(its_owner.of_bucket(mine.bucket)):
+        empty_buckets.append(mine)
+
+
+def _emptied(store: Store) -> bool:
+    """Whether the bucket is as good as new: not if there was too much in it to be worth the time."""
+    try:
+        left = [key for key, _ in store.page("", limit=_FEW_OBJECTS)]
+    except NotFound:
+        return True
+    if left:
+        store.delete_all(left)
+    return len(left) < _FEW_OBJECTS
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +100,18 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a new, empty database: the test runs once on each kind."""
+    """The address for a new database, which `make_ledger` makes: the test runs once on each kind."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path)
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    with postgres.database(made=False) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database with nothing in it; the test runs once on each kind."""
     if request.param == "sqlite":
         yield sqlite_url(tmp_path)
         return

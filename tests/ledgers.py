@@ -15,7 +15,7 @@ _TEMPLATE = "migrated_for_tests"
 
 
 def make_ledger(database_url: str) -> None:
-    """Makes an empty database what `core.bootstrap.migrate` would make of it."""
+    """Makes a database that is empty, or not there yet, what `core.bootstrap.migrate` would make of it."""
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
         assert url.database is not None
@@ -39,7 +39,7 @@ def _copy_in_server(url: URL) -> None:
         if known is None:
             connection.execute(f'CREATE DATABASE "{_TEMPLATE}"')
             migrate(url.set(database=_TEMPLATE).render_as_string(hide_password=False))
-        connection.execute(f'DROP DATABASE "{url.database}"')
+        connection.execute(f'DROP DATABASE IF EXISTS "{url.database}"')
         connection.execute(f'CREATE DATABASE "{url.database}" TEMPLATE "{_TEMPLATE}" STRATEGY file_copy')
 
 

@@ -5,8 +5,10 @@ They are the very programs of the single-machine stack, started by its own code,
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,11 +53,15 @@ class ObjectStore:
     ports: dict[str, int]
     access_key: str = ACCESS_KEY
     secret_key: str = SECRET_KEY
-    bucket: str = ""  # set for the test that asks: a name nobody used before
+    bucket: str = ""  # set for the test that asks
 
     @property
     def endpoint_url(self) -> str:
         return seaweed.url(self.ports)
+
+    def of_new_bucket(self) -> ObjectStore:
+        """The same with the name of a bucket that does not exist yet."""
+        return dataclasses.replace(self, bucket=f"test-{uuid.uuid4().hex[:16]}")
 
 
 class Postgres:
@@ -77,15 +83,20 @@ class Postgres:
         self._execute("SELECT pg_reload_conf()")
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The SQLAlchemy address of a new, empty database, dropped afterwards."""
+    def database(self, *, made: bool = True) -> Iterator[str]:
+        """The SQLAlchemy address of a new, empty database, dropped afterwards.
+
+        Args:
+            made: else whoever gets the address makes it, or nobody does.
+        """
         name = f"test_{os.getpid()}_{next(self._numbers)}"
-        self._execute(f'CREATE DATABASE "{name}" STRATEGY file_copy')
+        if made:
+            self._execute(f'CREATE DATABASE "{name}" STRATEGY file_copy')
         try:
             yield self._server.get_uri(name).replace("postgresql://", "postgresql+psycopg://", 1)
         finally:
             # FORCE: a test that fails may leave a connection behind.
-            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def stop(self) -> None:
         self._server.cleanup()

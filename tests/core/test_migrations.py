@@ -14,9 +14,9 @@ from core.tables import Base
 from tests.factories import Ledger
 
 
-def test_an_empty_database_is_brought_to_what_the_tables_declare(database_url: str) -> None:
-    migrate(database_url)
-    database = Database(database_url)
+def test_an_empty_database_is_brought_to_what_the_tables_declare(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    database = Database(empty_database_url)
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         differences = compare_metadata(context, Base.metadata)
@@ -24,28 +24,28 @@ def test_an_empty_database_is_brought_to_what_the_tables_declare(database_url: s
     assert differences == []
 
 
-def test_migrating_twice_changes_nothing_and_stepping_down_leaves_nothing(database_url: str) -> None:
-    migrate(database_url)
-    migrate(database_url)
+def test_migrating_twice_changes_nothing_and_stepping_down_leaves_nothing(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    migrate(empty_database_url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["database_url"] = database_url
+    config.attributes["database_url"] = empty_database_url
     command.downgrade(config, "base")
-    database = Database(database_url)
+    database = Database(empty_database_url)
     assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
     database.dispose()
 
 
-def test_jobs_from_before_datasets_go_on(database_url: str) -> None:
-    migrate(database_url)
-    ledger = Ledger(Database(database_url))
+def test_jobs_from_before_datasets_go_on(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    ledger = Ledger(Database(empty_database_url))
     job_id = ledger.job(3)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["database_url"] = database_url
+    config.attributes["database_url"] = empty_database_url
     command.downgrade(config, "0001")
     assert "stage" not in {column["name"] for column in inspect(ledger.database.engine).get_columns("items")}
-    migrate(database_url)
+    migrate(empty_database_url)
     assert [item.stage for item in ledger.items(job_id)] == [0, 0, 0]
     assert len(ledger.claim(ledger.worker()).items) == 3
     ledger.database.dispose()

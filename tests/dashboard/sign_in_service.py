@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -37,7 +38,7 @@ class SignInService:
     issuer: str = ""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)
-    _key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one"}))
+    _key: RSAKey = field(default_factory=lambda: _key_of("the service"))
 
     def app(self) -> Flask:
         app = Flask("sign_in_service")
@@ -108,7 +109,7 @@ class SignInService:
         claims = {"iss": self.issuer, "aud": CLIENT, "nonce": nonce, "iat": at, "exp": at + 60, **self.person}
         claims.update({name: value for name, value in self.spoiled.items() if name in claims})
         if self.signs_as == "a stranger":
-            return jwt.encode({"alg": "RS256"}, claims, RSAKey.generate_key(2048, {"kid": "one"}))
+            return jwt.encode({"alg": "RS256"}, claims, _key_of("a stranger"))
         if self.signs_as == "nobody":
             parts = [{"alg": "none"}, claims]
             return ".".join(_packed(part) for part in parts) + "."
@@ -120,6 +121,12 @@ class SignInService:
 
     def _userinfo(self) -> Response:
         return jsonify({"sub": self.person["sub"], **self.only_userinfo})
+
+
+@functools.cache
+def _key_of(owner: str) -> RSAKey:
+    """Made once: it takes a tenth of a second, and nothing hangs on which it is."""
+    return RSAKey.generate_key(2048, {"kid": "one"})
 
 
 def _packed(part: dict[str, Any]) -> str:
@@ -140,7 +147,7 @@ def serving(service: SignInService) -> Iterator[SignInService]:
     """Runs it on a port of its own."""
     server = make_server("127.0.0.1", 0, service.app(), threaded=True, request_handler=_Quiet)
     service.issuer = f"http://127.0.0.1:{server.port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield service

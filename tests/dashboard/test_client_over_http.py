@@ -36,7 +36,7 @@ def address(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     server = make_server("127.0.0.1", 0, sqlite_place.app, threaded=True, request_handler=_Handler)
     server.daemon_threads = True  # type: ignore[attr-defined]
     server.block_on_close = False  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -214,7 +214,7 @@ class _Quiet(WSGIRequestHandler):
 def served(sqlite_place: Place) -> Iterator[tuple[Place, list[str]]]:
     """A place behind HTTP, and the options by which commands find it."""
     server = make_server("127.0.0.1", 0, sqlite_place.app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     where = ["--url", f"http://127.0.0.1:{server.server_port}", "--token", sqlite_place.script("ada").token]
     yield sqlite_place, where

@@ -200,7 +200,7 @@ class _Quiet(WSGIRequestHandler):
 def service(sqlite_place: Place) -> Iterator[list[str]]:
     """The app on a port of loopback; the options by which the command line finds it."""
     server = make_server("127.0.0.1", 0, sqlite_place.app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     token = sqlite_place.script("olga", Role.OPERATOR).token
     yield ["--url", f"http://127.0.0.1:{server.server_port}", "--token", token]

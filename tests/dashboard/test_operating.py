@@ -130,7 +130,7 @@ def test_the_shell_lists_and_drains(sqlite_place: Place) -> None:
         worker = register_worker(session, queue="gpu", device="cpu")
     token = sqlite_place.script("olga", Role.OPERATOR).token
     server = make_server("127.0.0.1", 0, sqlite_place.app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     where = ["--url", f"http://127.0.0.1:{server.server_port}", "--token", token]
     try:

@@ -21,7 +21,7 @@ from tests.servers import ObjectStore
 
 @pytest.fixture
 def bucket(object_store: ObjectStore) -> str:
-    return f"{object_store.bucket}-archive"
+    return object_store.of_new_bucket().bucket
 
 
 @pytest.fixture

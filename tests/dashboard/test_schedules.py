@@ -319,7 +319,7 @@ def test_names_from_strangers_are_shown_as_text(sqlite_place: Place, olga: Scrip
 def where(sqlite_place: Place, olga: Script) -> Iterator[list[str]]:
     """A place behind HTTP: the options by which commands find it."""
     server = make_server("127.0.0.1", 0, sqlite_place.app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield ["--url", f"http://127.0.0.1:{server.server_port}", "--token", olga.token]
     server.shutdown()

@@ -13,6 +13,8 @@ from werkzeug.serving import make_server
 
 from core.accounts import Role
 from core.cli.doctor import app as doctor
+from core.client import asking
+from core.client.patience import PATIENCE
 from core.config import to_environment
 from core.database import now
 from core.health import check_health
@@ -81,7 +83,7 @@ def test_the_doctor_asks_a_service_and_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(inspection, "_devices", lambda: {"threads": 1, "cuda": []})
     server = make_server("127.0.0.1", 0, place.app, threaded=True, request_handler=_Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     token = place.script("olga", Role.OPERATOR).token
     where = ["--url", f"http://127.0.0.1:{server.server_port}", "--token", token, "--data", tmp_path]
     try:
@@ -97,6 +99,7 @@ def test_the_doctor_asks_a_service_and_says_what_to_do(
     finally:
         server.shutdown()
         server.server_close()
+    monkeypatch.setattr(asking, "PATIENCE", PATIENCE.new(backoff_factor=0.001))
     gone = run(doctor, *where)
     assert gone.exit_code == 1
     assert "Problem: " in gone.stdout

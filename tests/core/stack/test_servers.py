@@ -43,12 +43,13 @@ def client(store: ObjectStore, **changes: object):  # type: ignore[no-untyped-de
 
 
 @pytest.fixture
-def bucket_with_an_object(object_store: ObjectStore) -> ObjectStore:
-    owner = client(object_store)
-    owner.create_bucket(Bucket=object_store.bucket)
-    owner.put_object(Bucket=object_store.bucket, Key="key", Body=SECRET)
-    assert owner.get_object(Bucket=object_store.bucket, Key="key")["Body"].read() == SECRET
-    return object_store
+def bucket_with_an_object(object_store_server: ObjectStore) -> ObjectStore:
+    mine = object_store_server.of_new_bucket()
+    owner = client(mine)
+    owner.create_bucket(Bucket=mine.bucket)
+    owner.put_object(Bucket=mine.bucket, Key="key", Body=SECRET)
+    assert owner.get_object(Bucket=mine.bucket, Key="key")["Body"].read() == SECRET
+    return mine
 
 
 def test_s3_refuses_requests_without_a_signature(bucket_with_an_object: ObjectStore) -> None:
@@ -120,11 +121,11 @@ def test_valkey_gives_its_user_nothing_dangerous(broker: Broker) -> None:
                 user.execute_command(*command)
 
 
-def test_each_test_gets_an_empty_database_of_its_own(database_url: str) -> None:
-    if database_url.startswith("sqlite"):
-        assert not Path(database_url.removeprefix("sqlite+pysqlite:///")).exists()
+def test_each_test_gets_an_empty_database_of_its_own(empty_database_url: str) -> None:
+    if empty_database_url.startswith("sqlite"):
+        assert not Path(empty_database_url.removeprefix("sqlite+pysqlite:///")).exists()
         return
-    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(empty_database_url.replace("+psycopg", "")) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
         assert tables == (0,)
 
