@@ -106,6 +106,8 @@ class Bar(Silent):
         }
 
     def step(self, doing: str, done: int, total: int) -> None:
+        if doing not in self._rows:
+            self._rows[doing] = self._rich.add_task(doing, total=None, more="")
         self._rich.update(self._rows[doing], completed=done, total=total, visible=True)
 
     def job(self, job: JobView) -> None:

@@ -92,7 +92,7 @@ GIVEN: dict[str, str] = {
     "erase": "ada",
 }
 # They need no service, or run until they are stopped; what they print is held elsewhere.
-WITHOUT_A_SERVICE = {"draw", "up", "demo", "doctor", "convert vggface"}
+WITHOUT_A_SERVICE = {"draw", "up", "demo", "doctor", "convert vggface", "backup", "restore"}
 ASKING = [
     command for command in GIVEN if command not in ("train", "prepare")
 ]  # those ask nobody, as given here
