@@ -21,7 +21,7 @@ from tests.worker.place import Place
 from worker import draw
 from worker.ml.errors import ModelError
 from worker.ml.pair import Pair
-from worker.ml.pictures import read_metadata
+from worker.ml.pictures import LANDMARKS_KEY, read_metadata
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
@@ -108,6 +108,7 @@ def test_a_job_and_the_shell_draw_the_same_faces_with_a_pair(
         assert said["model_version"] == "pair@1"
         assert "AI-generated" in said["Description"]
         assert ("from a picture" in said["Description"]) == ((encoder, decoder) in FACE_PAIRS)
+        assert (LANDMARKS_KEY in said) == (decoder == "face_decoder")
         by_shell = pixels((out / f"{Path(row.name).stem}.png").read_bytes()).astype(int)
         assert np.abs(pixels(face).astype(int) - by_shell).max() <= 2
         assert place.store.get(row.spectrogram_key or "")[:4] == b"\x89PNG"

@@ -70,7 +70,7 @@ def face_metadata(
         said["recording_sha256"] = input_sha256
     if landmarks is not None:
         # A tenth of a pixel is finer than anybody knows them.
-        points = [[round(float(x), 1), round(float(y), 1)] for x, y in landmarks]
+        points = landmarks.astype(np.float64).round(1).tolist()
         said[LANDMARKS_KEY] = json.dumps({"order": LANDMARKS_ORDER, "points": points}, separators=(",", ":"))
     return said
 

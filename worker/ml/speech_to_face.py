@@ -23,7 +23,7 @@ from torch import nn
 
 from worker.ml.devices import choose_device
 from worker.ml.errors import ModelError
-from worker.ml.face_generator import FaceGenerator
+from worker.ml.face_generator import LANDMARKS, FaceGenerator
 from worker.ml.identity_head import IdentityHead
 from worker.ml.model_files import ModelConfig, read_config, write_model
 from worker.ml.networks.pretrained import Pictures
@@ -33,7 +33,7 @@ from worker.ml.voice_to_face import VoiceToFace
 from worker.ml.weight_files import read_tensors
 
 # Of the face generator, besides the length of its latent.
-DEFAULT_FACE_SIZES = {"texture_size": 112, "field_grid": 14}
+DEFAULT_FACE_SIZES = {"texture_size": 112, "field_grid": 14, "landmarks": LANDMARKS}
 MOST_CLIPS_AT_ONCE = 32  # larger batches are cut: they are no quicker on a CPU and cost memory
 
 

@@ -24,8 +24,10 @@ from worker.ml.default_model.face_alignment import align
 from worker.ml.default_model.face_space import find_face_space
 from worker.ml.default_model.glances import glance, shaken
 from worker.ml.default_model.identity_regression import RegressionSettings, solve
+from worker.ml.default_model.landmark_directions import find_landmark_directions
 from worker.ml.default_model.recognition import FacePlaces, load_recogniser, recognise
-from worker.ml.errors import RecipeError
+from worker.ml.errors import ModelError, RecipeError
+from worker.ml.face_finder import FaceFinder
 from worker.ml.identity_head import IdentityHead
 from worker.ml.images import resized
 from worker.ml.model_files import ModelConfig
@@ -176,8 +178,18 @@ class DefaultModelTraining(Task):
         fields = align(pictures, generator.field_grid)
         with torch.no_grad():
             space = find_face_space(pictures, fields, self._recipe.latent)
-            generator.load_state_dict(space.buffers)
+            # Landmarks are not among them: those are looked for in what it then draws.
+            generator.load_state_dict(space.buffers, strict=False)
+            generator.load_state_dict(self._find_landmarks(), strict=False)
         return space.latents
+
+    def _find_landmarks(self) -> Mapping[str, torch.Tensor]:
+        """Buffers of the face generator; none without dlib, or where it finds no face. The model then knows none."""
+        try:
+            finder = FaceFinder()
+        except ModelError:
+            return {}
+        return find_landmark_directions(self.model.face_generator, finder) or {}
 
     def _unheard_voices(self) -> Source | None:
         if not self._unheard:

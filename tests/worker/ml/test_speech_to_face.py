@@ -153,7 +153,7 @@ def test_a_broken_configuration_is_refused(tiny: Path, text: str) -> None:
 
 
 def test_a_model_is_found_by_name_by_version_and_by_folder(tiny: Path) -> None:
-    assert find_model("default") == find_model("default@2")
+    assert find_model("default") == find_model("default@3")
     assert find_model(str(tiny)) == tiny
     for wrong in ("default@99", "nobody", "../weights/nobody", ""):
         with pytest.raises(ModelError) as caught:

@@ -24,9 +24,11 @@ from tests.worker.ml.synthetic_people import people, voice
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import Run, run
 from worker.ml.default_model import face_alignment
-from worker.ml.errors import DatasetError, RecipeError
+from worker.ml.errors import DatasetError, ModelError, RecipeError
+from worker.ml.face_finder import FaceFinder
 from worker.ml.identity_head import IdentityHead
 from worker.ml.model_folders import find_model
+from worker.ml.networks.pretrained import Pictures as Drawn
 from worker.ml.speech_to_face import SpeechToFace
 from worker.ml.training.failures import Stopped
 from worker.prepare import main
@@ -91,6 +93,18 @@ def small(**values: Any) -> Any:
     return spec({**SMALL, "loop": LOOP, **values.pop("recipe", {})}, machine=machine, **values)
 
 
+def _check_landmarks(drawn: Drawn) -> None:
+    """They are where dlib finds them, as far as a face space of 8 directions goes; without dlib there are none."""
+    try:
+        finder = FaceFinder()
+    except ModelError:
+        assert drawn.landmarks is None
+        return
+    assert drawn.landmarks is not None
+    found = [finder.landmarks(face, finder.find(face)[0]) for face in drawn.pictures]
+    assert np.median(np.linalg.norm(drawn.landmarks - np.stack(found), axis=2)) < 2.5
+
+
 @pytest.fixture(scope="module")
 def trained(drawn_people: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(drawn_people, tmp_path_factory.mktemp("run"), small())
@@ -101,7 +115,9 @@ def test_a_training_leaves_a_model_that_draws_different_faces(trained: Run, voic
     assert trained.ended.result["model"] == {"model": "model"}
     model = SpeechToFace.from_pretrained(trained.folder / "model" / "model", "cpu")
     assert isinstance(model.voice_to_face, IdentityHead)
-    faces = model.draw(voices[:3]).astype(int)
+    drawn = model.draw_with_landmarks(voices[:3])
+    faces = drawn.pictures.astype(int)
+    _check_landmarks(drawn)
     assert faces.shape == (3, 224, 224, 3)
     assert np.abs(faces[0] - faces[1]).mean() > 3
     known = SpeechToFace.from_pretrained(find_model("default"), "cpu").voice_encoder.state_dict()
