@@ -39,6 +39,20 @@ DEMUXERS = (
 
 GUESSED_LENGTHS = ("aac", "ac3", "eac3", "dts", "loas", "mpeg", "mpegts")
 
+# What a damaged file makes PyAV raise: besides FFmpeg's own errors those of Python, such as IndexError for a packet of
+# a stream that the header does not name.
+_DAMAGE = (
+    av.error.FFmpegError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 Block = npt.NDArray[np.float32]
 
 
@@ -189,6 +203,11 @@ class ContainerReader(Reader):
         self._container = container
         self._stream = container.streams.audio[0]
         context = self._stream.codec_context
+        if context is None:
+            raise AudioError(
+                "corrupt_audio",
+                "The recording is damaged, or its sound in a form that is not known. Export it again, as WAV or FLAC.",
+            )
         context.thread_count = 1  # other recordings keep the other cores busy
         self.sample_rate = int(context.sample_rate or 0)
         self.channels = int(context.channels or 0)
@@ -218,7 +237,7 @@ class ContainerReader(Reader):
                 length = float(packet.duration * packet.time_base) if packet.duration else 0.0
                 end = max(end or 0.0, start + length)
             self._container.seek(0)
-        except (av.error.FFmpegError, OSError) as failure:
+        except _DAMAGE as failure:
             raise _damage(failure) from failure
         if end is None or begin is None:
             raise _truncated("it has a header but no sound in it")
@@ -244,7 +263,7 @@ class ContainerReader(Reader):
                 if sum(map(len, waiting)) >= size:
                     yield np.concatenate(waiting)
                     waiting = []
-        except (av.error.FFmpegError, ValueError) as failure:
+        except _DAMAGE as failure:
             raise _damage(failure) from failure
         if waiting:
             yield np.concatenate(waiting)
@@ -273,7 +292,7 @@ def _open_container(stream: BinaryIO) -> Iterator[av.container.InputContainer]:
         container = av.open(
             stream, mode="r", options={"format_whitelist": DEMUXERS}, metadata_errors="replace"
         )
-    except (av.error.FFmpegError, ValueError) as failure:
+    except _DAMAGE as failure:
         if looks_like_media(head):
             raise _damage(failure) from failure
         raise AudioError(
