@@ -108,17 +108,19 @@ class ByHand:
         return (self.folder / f"{name}.log").read_text(errors="replace")[-3000:]
 
     def end(self) -> None:
-        """Ours first, like compose: they say goodbye to the servers."""
-        servers = {"valkey", "store"}
-        for some in (set(self.running) - servers, servers & set(self.running)):
-            for name in some:
-                self.running[name].terminate()
-            for name in some:
-                try:
-                    self.running[name].wait(5 if name in servers else 30)
-                except subprocess.TimeoutExpired:
-                    os.killpg(self.running[name].pid, signal.SIGKILL)
-                    self.running[name].wait()
+        """Ours first, like compose: they say goodbye to the servers, whose data nobody needs."""
+        servers = {"valkey", "store"} & set(self.running)
+        for name in set(self.running) - servers:
+            self.running[name].terminate()
+        for name in set(self.running) - servers:
+            try:
+                self.running[name].wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.running[name].pid, signal.SIGKILL)
+                self.running[name].wait()
+        for name in servers:
+            os.killpg(self.running[name].pid, signal.SIGKILL)
+            self.running[name].wait()
 
 
 @pytest.fixture(scope="module")

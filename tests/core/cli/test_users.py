@@ -9,15 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from core.accounts import ensure_admin, redeem_sign_in_link, user_of_token
-from core.bootstrap import migrate
 from core.cli.users import app
 from core.database import Database
+from tests.ledgers import make_ledger
 
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("VOICESKETCH_DATABASE_URL", raising=False)
-    migrate(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    make_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     (tmp_path / "client.json").write_text(json.dumps({"url": "http://127.0.0.1:8000", "token": "x"}))
     database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     with database.write() as session:
