@@ -28,6 +28,7 @@ from core.manifest import Line
 from core.names import FileNames
 from core.progress import Progress, Silent, make_progress
 from worker.ml.errors import AudioError, MediaError, ModelError, PictureError
+from worker.threads import share_cores
 
 if TYPE_CHECKING:
     from core.contact_sheet import Tile
@@ -78,6 +79,7 @@ class Outcome:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code (docs/command_line.md)."""
     options = _parser().parse_args(arguments)
+    share_cores()
     try:
         from worker.ml.drawing_models import find_drawing_model, input_of
 

@@ -38,6 +38,7 @@ from worker.ml.training.events import Ended, Event, File, Progress
 from worker.program_inputs import ProgramInputs, Stopped, WhyStop
 from worker.program_telling import Telling
 from worker.supervisor import Limits, RunEnd, Supervisor
+from worker.threads import as_before
 
 log = structlog.get_logger()
 
@@ -370,7 +371,9 @@ def _send_rest(telling: Telling, end: RunEnd | None, why_stop: WhyStop) -> bool:
 
 def _environment() -> dict[str, str]:
     """What programs see of ours: neither the ledger, nor the store, nor a password."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "AWS_"))}
+    kept = {
+        name: value for name, value in as_before(os.environ).items() if not name.startswith((PREFIX, "AWS_"))
+    }
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), kept.get("PYTHONPATH", "")]))
     kept["PYTHONUNBUFFERED"] = "1"
     return kept

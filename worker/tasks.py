@@ -13,6 +13,7 @@ from celery.signals import setup_logging, worker_process_shutdown
 from core.config import load_settings
 from core.logs import set_up_logs
 from core.queue import WORK_TASK
+from worker.threads import share_cores
 
 if TYPE_CHECKING:
     from worker.runner import Runner
@@ -24,6 +25,7 @@ _runner: Runner | None = None  # one per process: it holds the models
 def work() -> None:
     global _runner
     if _runner is None:
+        share_cores()
         # Torch comes in here, with the first work: the main process and an idle child do without it.
         from worker.runner import Runner
 

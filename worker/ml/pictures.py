@@ -16,6 +16,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -92,8 +93,8 @@ def face_png(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
     for key, value in entries.items():
         info.add_itxt(key, value)
     info.add_itxt(XMP_KEY, _xmp(metadata))
-    # Level 6 is what Pillow does anyway; said here because the bytes depend on it.
-    return _encode(Image.fromarray(rgb), info, level=6)
+    # Level 6, which Pillow takes by itself, makes files a twentieth smaller and takes more than twice as long.
+    return _encode(Image.fromarray(rgb), info, level=4)
 
 
 def face_thumbnail(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
@@ -109,7 +110,7 @@ def face_thumbnail(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> b
     exif[_EXIF_DESCRIPTION] = metadata.get("Description", DESCRIPTION)
     exif[_EXIF_SOFTWARE] = SOFTWARE
     file = io.BytesIO()
-    picture.save(file, format="WEBP", quality=72, method=4, xmp=_xmp(metadata).encode(), exif=exif)
+    picture.save(file, format="WEBP", quality=72, method=2, xmp=_xmp(metadata).encode(), exif=exif)
     return file.getvalue()
 
 
@@ -127,9 +128,10 @@ def spectrogram_png(waveform: npt.NDArray[np.float32]) -> bytes:
     needed = _FFT + columns
     samples = waveform if len(waveform) >= needed else np.pad(waveform, (0, needed - len(waveform)))
     starts = np.linspace(0, len(samples) - _FFT, columns).astype(np.int64)
-    frames = samples[starts[:, None] + np.arange(_FFT)] * np.hanning(_FFT).astype(np.float32)
-    power = np.square(np.abs(np.fft.rfft(frames, axis=1))).astype(np.float32)  # [columns, bins]
-    level = 10 * np.log10(power @ _mel_bank() + 1e-10)  # [columns, rows]
+    frames = sliding_window_view(samples, _FFT)[starts] * _hann()
+    spectra = np.fft.rfft(frames, axis=1)
+    power = np.square(spectra.real) + np.square(spectra.imag)  # [columns, bins]
+    level = 10 * np.log10(power @ _mel_bank() + np.float32(1e-10))  # [columns, rows]
     loudest = float(level.max())
     shade = np.clip((level - loudest) / _RANGE_DB + 1, 0, 1)
     picture = Image.fromarray(
@@ -158,6 +160,11 @@ def _xmp(metadata: Mapping[str, str]) -> str:
         'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
         f'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" {said}/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )
+
+
+@cache
+def _hann() -> npt.NDArray[np.float32]:
+    return np.hanning(_FFT).astype(np.float32)
 
 
 @cache
