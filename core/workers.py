@@ -59,7 +59,7 @@ def tell_utilisation(session: Session, worker_id: str, measured: Mapping[str, An
     Args:
         measured: `cpu_percent` (of one core) and `memory_bytes` of the process with its children, `device_name`, and
             of a GPU whose driver answers `gpu_percent`, `gpu_memory_bytes`, `gpu_memory_total_bytes` and
-            `gpu_celsius`.
+            `gpu_celsius`; and in `tally` what it counted (`core.tallies`).
     """
     session.execute(update(Worker).where(Worker.id == worker_id).values(utilisation=dict(measured)))
 

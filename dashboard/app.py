@@ -13,7 +13,7 @@ from core.database import Database
 from core.errors import InvalidSettings
 from core.s3_sources import open_places
 from core.store import Store
-from dashboard import health, identity, limits, oidc, problems, security
+from dashboard import health, identity, limits, metrics, oidc, problems, security
 from dashboard.api import (
     account,
     aliases,
@@ -96,6 +96,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.config["PERMANENT_SESSION_LIFETIME"] = _SESSION_LIFE
     attach(app.extensions, Services(settings, Database(settings.database_url), Store(settings)))
 
+    metrics.attach(app)
     # In this order: a wrong host is told nothing, and nobody's form is read before we know whose it is.
     app.before_request(security.refuse_strange_hosts)
     app.before_request(security.limit_body)

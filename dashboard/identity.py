@@ -22,6 +22,7 @@ from dashboard.services import services
 _OPEN = frozenset(
     {
         "static",
+        "script_words",
         "health.healthz",
         "openapi.openapi_json",
         "sign_in.ask",
@@ -56,7 +57,7 @@ def require_identity() -> ResponseReturnValue | None:
         return None
     if request.endpoint is None and not request.path.startswith("/api/"):
         return None  # becomes the 404 page, which shows nothing of anybody
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") or request.endpoint == "metrics.metrics":
         raise Unauthorized("Send a token as `Authorization: Bearer vs_…`, or sign in.")
     return redirect(url_for("sign_in.ask"), 303)
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.config import Settings
 from core.database import Database
 from core.leases import attempts_to_stop, heartbeat
+from core.tallies import Tally
 from core.workers import Orders, orders_of, tell_utilisation
 from worker.utilisation import Meter
 
@@ -26,7 +27,11 @@ STUCK_SECONDS = 600.0  # loading a large model over a slow network takes minutes
 
 
 class Pulse:
-    """Shared between the runner's loop and the beating thread; every method may be called from both."""
+    """Shared between the runner's loop and the beating thread; every method may be called from both.
+
+    Attributes:
+        tally: what the worker counts of its work; told with every heartbeat.
+    """
 
     def __init__(self, database: Database, settings: Settings, worker_id: str) -> None:
         self._database = database
@@ -39,6 +44,7 @@ class Pulse:
         self._moved = time.monotonic()
         self._orders = Orders(draining=False, leaving=False)
         self._meter = Meter(settings.device)
+        self.tally = Tally()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
         self._thread.start()
@@ -96,7 +102,7 @@ class Pulse:
                             lease_seconds=self._settings.lease_seconds,
                             doing=doing,
                         )
-                        tell_utilisation(session, self._worker_id, measured)
+                        tell_utilisation(session, self._worker_id, {**measured, "tally": self.tally.told()})
                     last_beat = time.monotonic()
             except SQLAlchemyError as error:
                 # The lease goes on for a while without us; if it does not, the fence keeps us from publishing.
