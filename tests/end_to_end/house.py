@@ -18,10 +18,11 @@ from core.client import Client
 from core.client_views import JobView
 from core.database import Database
 from core.service import find_service
+from core.specs import InferSpec
 from core.stack.launch import RunningStack, running_stack
 from core.states import ITEM_FINAL, ITEM_WITH_FACE, AttemptState
 from core.submission import submit
-from core.tables import Artifact, Attempt, Drawing, Item, Transition, Worker
+from core.tables import Artifact, Attempt, Drawing, Item, Job, Transition, Worker
 
 PATIENCE_SECONDS = 120.0
 
@@ -154,10 +155,15 @@ def audit(database: Database, job_id: str) -> Audit:
             )
             .group_by(Transition.item_id)
         ).all()
+        job = session.get_one(Job, job_id)
         drawings = session.execute(
             select(Drawing.recording_sha256, func.count())
             .join(Artifact, Artifact.id == Drawing.face_id)
-            .where(Drawing.recording_sha256.in_({row.recording_sha256 for row in items}))
+            .where(
+                Drawing.recording_sha256.in_({row.recording_sha256 for row in items}),
+                Drawing.model_version_id == job.model_version_id,
+                Drawing.parameters_sha256 == InferSpec.model_validate(job.spec).parameters_sha256(),
+            )
             .group_by(Drawing.recording_sha256)
         ).all()
         attempts = session.execute(

@@ -20,8 +20,7 @@ from core.tables import Attempt, Worker
 from tests.end_to_end.house import House
 from tests.faults.second_worker import SecondWorker
 
-LEASE_SECONDS = 6.0
-HEARTBEAT_SECONDS = 1.5
+LEASE_SECONDS = 4.0
 
 Fault = Callable[[House, SecondWorker, JobView, random.Random], None]
 
@@ -73,7 +72,7 @@ def a_worker_sleeps_past_its_lease(
 ) -> None:
     """And wakes as a zombie, with faces in its hands that others have drawn meanwhile."""
     second.freeze()
-    time.sleep(LEASE_SECONDS + chance.uniform(0.5, 2.0))
+    time.sleep(LEASE_SECONDS + chance.uniform(0.2, 1.0))
     second.thaw()
 
 
@@ -87,36 +86,36 @@ def the_broker_forgets_everything(
 
 def the_broker_hangs(house: House, second: SecondWorker, job: JobView, chance: random.Random) -> None:
     with frozen(house, "valkey"):
-        time.sleep(chance.uniform(1.0, 4.0))
+        time.sleep(chance.uniform(0.5, 2.0))
 
 
 def the_store_hangs(house: House, second: SecondWorker, job: JobView, chance: random.Random) -> None:
     with frozen(house, "seaweedfs"):
-        time.sleep(chance.uniform(1.0, 4.0))
+        time.sleep(chance.uniform(0.5, 2.0))
 
 
 def the_road_to_the_broker_is_half_open(
     house: House, second: SecondWorker, job: JobView, chance: random.Random
 ) -> None:
     with second.broker.feeling("hang"):
-        time.sleep(chance.uniform(1.0, 4.0))
+        time.sleep(chance.uniform(0.5, 2.0))
 
 
 def the_store_answers_500(house: House, second: SecondWorker, job: JobView, chance: random.Random) -> None:
     with second.store.feeling("refuse"):
-        time.sleep(chance.uniform(1.0, 4.0))
+        time.sleep(chance.uniform(0.5, 2.0))
 
 
 def the_store_is_slow(house: House, second: SecondWorker, job: JobView, chance: random.Random) -> None:
     with second.store.feeling("slow"):
-        time.sleep(chance.uniform(1.0, 4.0))
+        time.sleep(chance.uniform(0.5, 2.0))
 
 
 def the_store_cuts_its_answers_short(
     house: House, second: SecondWorker, job: JobView, chance: random.Random
 ) -> None:
     with second.store.feeling("cut"):
-        time.sleep(chance.uniform(1.0, 4.0))
+        time.sleep(chance.uniform(0.5, 2.0))
 
 
 def the_power_goes(house: House, second: SecondWorker, job: JobView, chance: random.Random) -> None:
@@ -124,6 +123,31 @@ def the_power_goes(house: House, second: SecondWorker, job: JobView, chance: ran
     house.kill_everything()
     house.start()
     second.start()
+
+
+def a_decoder_is_killed(house: House, second: SecondWorker, job: JobView, chance: random.Random) -> None:
+    """One of the processes that a worker has files decoded by, in the middle of a file or between two."""
+    supervised = psutil.Process(house.running.record().children["worker"].pid)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = [*supervised.children(recursive=True), *second.family()]
+        if decoders := [process for process in family if "worker.decoding" in _command(process)]:
+            chance.choice(decoders).kill()
+
+
+def the_second_worker_runs_out_of_memory(
+    house: House, second: SecondWorker, job: JobView, chance: random.Random
+) -> None:
+    """Its processes get no more of it than they have."""
+    with second.limited(psutil.RLIMIT_AS, lambda process: process.memory_info().vms):
+        time.sleep(chance.uniform(0.5, 2.0))
+
+
+def the_disk_of_the_second_worker_is_full(
+    house: House, second: SecondWorker, job: JobView, chance: random.Random
+) -> None:
+    """It cannot write a byte more, to the ledger or anywhere."""
+    with second.limited(psutil.RLIMIT_FSIZE, lambda _process: 0):
+        time.sleep(chance.uniform(0.5, 2.0))
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -142,6 +166,9 @@ FAULTS: tuple[Fault, ...] = (
     the_store_answers_500,
     the_store_is_slow,
     the_store_cuts_its_answers_short,
+    a_decoder_is_killed,
+    the_second_worker_runs_out_of_memory,
+    the_disk_of_the_second_worker_is_full,
     the_power_goes,
 )
 
@@ -159,3 +186,9 @@ def frozen(house: House, name: str) -> Iterator[None]:
         for process in family:
             if process.is_running():
                 os.kill(process.pid, signal.SIGCONT)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return list(process.cmdline())
+    return []

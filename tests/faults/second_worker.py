@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -79,6 +81,21 @@ class SecondWorker:
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def limited(self, what: int, limit: Callable[[psutil.Process], int]) -> Iterator[None]:
+        """Its processes have a limit for a block, told from each of them as it is when the block begins."""
+        held = [process for process in self.family() if "worker.decoding" not in process.cmdline()]
+        for process in held:
+            _, most = process.rlimit(what)
+            process.rlimit(what, (limit(process), most))
+        try:
+            yield
+        finally:
+            for process in held:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    _, most = process.rlimit(what)
+                    process.rlimit(what, (most, most))
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self.family():
