@@ -8,9 +8,12 @@ from datetime import datetime
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
+from core.model_files import PAIR, SPEECH_TO_FACE
 from core.queries import visible_to
 from core.specs import InferSpec
 from core.tables import Attempt, Drawing, Item, Job, ModelVersion, User, Worker
+
+FACE_DECODER = "face_decoder"  # the kind of decoder that predicts landmarks beside its picture
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class FaceOrigin:
         seconds: of work on it.
         job_id: of the job it was drawn in; None where the viewer may not see that job, or it is gone.
         device: of the worker, such as `cpu`; None where nobody knows any more.
+        knows_landmarks: whether that model knows where the landmarks of its faces lie.
     """
 
     model: str
@@ -32,6 +36,7 @@ class FaceOrigin:
     job_id: str | None
     job_name: str | None
     device: str | None
+    knows_landmarks: bool
 
 
 def origin_of(session: Session, viewer: User, job: Job, item_id: int) -> FaceOrigin | None:
@@ -51,4 +56,30 @@ def origin_of(session: Session, viewer: User, job: Job, item_id: int) -> FaceOri
     drawing, model, job_id, job_name, device = row
     # A drawing is found by a hash of its parameters, which are those of every job that shows it.
     seed = InferSpec.model_validate(job.spec).seed
-    return FaceOrigin(model.label, seed, drawing.created_at, drawing.seconds, job_id, job_name, device)
+    return FaceOrigin(
+        model=model.label,
+        seed=seed,
+        drawn_at=drawing.created_at,
+        seconds=drawing.seconds,
+        job_id=job_id,
+        job_name=job_name,
+        device=device,
+        knows_landmarks=knows_landmarks(session, model),
+    )
+
+
+def knows_landmarks(session: Session, model: ModelVersion) -> bool:
+    """Whether a model knows the landmarks of what it draws, as far as its configuration tells.
+
+    A face may lack them all the same: drawn before models told them, or by one whose training had no dlib.
+    """
+    kind = model.config.get("kind", SPEECH_TO_FACE)
+    if kind == SPEECH_TO_FACE:
+        return bool((model.config.get("face_generator") or {}).get("landmarks"))
+    name, _, version = str(model.config.get("decoder", "")).partition("@")
+    if kind != PAIR or not version.isascii() or not version.isdigit():
+        return False
+    decoder = session.scalar(
+        select(ModelVersion).where(ModelVersion.name == name, ModelVersion.version == int(version))
+    )
+    return decoder is not None and decoder.config.get("kind") == FACE_DECODER

@@ -5,13 +5,17 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import io
+import json
+import math
 from collections.abc import Callable, Mapping
 
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from core.chunks import ClaimedItem, InferChunk
 from core.config import Settings
 from core.database import Database
+from core.face_landmarks import KEY as LANDMARKS
 from core.leases import claim_chunk
 from core.objects import face_key, spectrogram_key, thumbnail_key
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
@@ -106,7 +110,7 @@ def empty_files(item: ClaimedItem) -> tuple[str, str] | None:
 
 
 def face_picture(sha256: str) -> bytes:
-    """A disc with two eyes, in a colour of its own for each recording."""
+    """A disc with two eyes, in a colour of its own for each recording; it tells its landmarks as a model's would."""
     seed = hashlib.sha256(sha256.encode()).digest()
     picture = Image.new("RGB", (SIDE, SIDE), _colour(seed[0], 0.18, 0.86))
     pen = ImageDraw.Draw(picture)
@@ -118,7 +122,32 @@ def face_picture(sha256: str) -> bytes:
         eye = middle + side * (22 + seed[4] % 8)
         pen.ellipse((eye - 6, 92, eye + 6, 102), fill=(50, 40, 40))
     pen.arc((middle - 24, 120, middle + 24, 155), 20, 160, fill=(150, 70, 70), width=4)
-    return _png(picture)
+    told = PngInfo()
+    told.add_itxt(LANDMARKS, json.dumps({"order": "ibug68", "points": landmarks_of_disc(width, height)}))
+    return _png(picture, told)
+
+
+def landmarks_of_disc(width: int, height: int) -> list[list[float]]:
+    """68 points: a jaw along the lower half of the disc; brows, nose, eyes and mouth where they roughly are."""
+
+    def arc(
+        count: int, x: float, y: float, wide: float, high: float, begin: float, end: float
+    ) -> list[list[float]]:
+        turns = [math.radians(begin + (end - begin) * n / max(1, count - 1)) for n in range(count)]
+        return [[round(x + wide * math.cos(a), 1), round(y + high * math.sin(a), 1)] for a in turns]
+
+    middle = SIDE / 2
+    return [
+        *arc(17, middle, 112, width, height, 180, 0),
+        *arc(5, middle - 26, 90, 14, 8, 200, 340),
+        *arc(5, middle + 26, 90, 14, 8, 200, 340),
+        *[[middle, y] for y in (97.0, 105.0, 113.0, 121.0)],
+        *[[middle + x, 126.0] for x in (-8.0, -4.0, 0.0, 4.0, 8.0)],
+        *arc(6, middle - 26, 97, 8, 5, 180, 480),
+        *arc(6, middle + 26, 97, 8, 5, 180, 480),
+        *arc(12, middle, 144, 22, 10, 180, 510),
+        *arc(8, middle, 144, 14, 4, 180, 495),
+    ]
 
 
 def stripes(sha256: str) -> bytes:
@@ -137,7 +166,7 @@ def _colour(hue: int, saturation: float, value: float) -> tuple[int, int, int]:
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(picture: Image.Image, told: PngInfo | None = None) -> bytes:
     held = io.BytesIO()
-    picture.save(held, "PNG")
+    picture.save(held, "PNG", pnginfo=told)
     return held.getvalue()

@@ -417,6 +417,7 @@ class ItemDetails(TypedDict):
     mark: MarkView | None
     face_name: str | None
     origin: OriginView | None
+    landmarks_url: str | None
 
 
 class ItemIds(TypedDict):
@@ -548,6 +549,13 @@ Kept = Literal["faces", "recordings", "checkpoints", "logs"]
 
 class KnownView(TypedDict):
     known: list[str]
+
+
+class LandmarksView(TypedDict):
+    order: Literal["ibug68"]
+    points: list[list[Any]]
+    width: int
+    height: int
 
 
 class LineageView(TypedDict):

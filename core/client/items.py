@@ -89,6 +89,14 @@ class Items(Asking):
         """WebP; of early drawings the face itself, as PNG."""
         return self._bytes(_item(job_id, item_id, "thumbnail.webp"))
 
+    def landmarks(self, job_id: str, item_id: int) -> answers.LandmarksView:
+        """Where a face has its eyes, nose, mouth and jaw.
+
+        Raises:
+            NotFound: it has none: the model that drew it knows none.
+        """
+        return self._read(answers.LandmarksView, "GET", _item(job_id, item_id, "landmarks"))
+
     def spectrogram(self, job_id: str, item_id: int) -> bytes:
         """PNG: what the model heard, or the picture that it saw."""
         return self._bytes(_item(job_id, item_id, "spectrogram.png"))

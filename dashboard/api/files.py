@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response
 
 from core.errors import NotFound
+from core.face_landmarks import HEAD_BYTES, read_landmarks
 from core.names import safe_stem
 from core.queries import ItemRow, get_item, get_job
 from core.states import ITEM_WITH_FACE
-from dashboard.api.blueprint import api_blueprint
+from dashboard.api.blueprint import answer, api_blueprint
+from dashboard.api.item_schemas import LandmarksView
 from dashboard.api.object_response import object_response
 from dashboard.api.schemas import ItemPath
 from dashboard.identity import viewer
@@ -53,6 +56,19 @@ def thumbnail(path: ItemPath) -> Response:
         media_type="image/webp",
         file_name=safe_stem(row.name) + ".webp",
     )
+
+
+@api.get("/jobs/<job_id>/items/<int:item_id>/landmarks", responses={200: LandmarksView})
+def landmarks(path: ItemPath) -> Response:
+    """Where the model put eyes, nose, mouth and jaw of the face that it drew. Nothing is known of the person's own."""
+    row = _row(path)
+    if row.state not in ITEM_WITH_FACE or not row.face_key:
+        raise NotFound("This item has no face.")
+    last = min(row.face_bytes or HEAD_BYTES, HEAD_BYTES) - 1
+    found = read_landmarks(b"".join(services().store.stream(row.face_key, (0, last))))
+    if found is None:
+        raise NotFound("This face has no landmarks: the model that drew it told none.")
+    return answer(LandmarksView.model_validate(asdict(found)))
 
 
 @api.get("/jobs/<job_id>/items/<int:item_id>/spectrogram.png", responses=_PICTURE)

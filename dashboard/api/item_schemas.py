@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -24,3 +25,15 @@ class OriginView(BaseModel):
 
 class ItemDetails(ItemView):
     origin: OriginView | None = Field(description="Where its face comes from; null while it has none.")
+    landmarks_url: str | None = Field(
+        description="Where the landmarks of its face are told; null where the model that drew it knows none."
+    )
+
+
+class LandmarksView(BaseModel):
+    order: Literal["ibug68"] = Field(description="Which point is which: the 68 of iBUG, as in 300-W.")
+    points: list[tuple[float, float]] = Field(
+        description="x, y in pixels of the face, from its upper left; whole numbers are the middles of pixels."
+    )
+    width: int = Field(description="Of the face in pixels.")
+    height: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from flask import Response, current_app
+from flask import Response, current_app, url_for
 
 from core.face_origins import origin_of
 from core.marks import marks_of
@@ -60,8 +60,16 @@ def show(path: ItemPath) -> Response:
         mark = marks_of(session, [row.id]).get(row.id)
         origin = origin_of(session, user, job, row.id) if row.state in ITEM_WITH_FACE else None
     shown = item_view(job.id, row, named.get(row.id), mark)
+    told = asdict(origin) if origin is not None else {}
+    knows_landmarks = told.pop("knows_landmarks", False) and shown.face_url is not None
     return answer(
-        ItemDetails(**vars(shown), origin=OriginView(**asdict(origin)) if origin is not None else None)
+        ItemDetails(
+            **vars(shown),
+            origin=OriginView(**told) if told else None,
+            landmarks_url=url_for("files.landmarks", job_id=job.id, item_id=row.id)
+            if knows_landmarks
+            else None,
+        )
     )
 
 

@@ -56,6 +56,7 @@ GET    /api/v1/jobs/{job}/items/anchors                  401     200     404    
 GET    /api/v1/jobs/{job}/items/ids                      401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/items/{item}                   401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/items/{item}/face.png          401     200     404    200     200      200    200     200
+GET    /api/v1/jobs/{job}/items/{item}/landmarks         401     200     404    200     200      200    200     200
 POST   /api/v1/jobs/{job}/items/{item}/link              401     200     404    200     200      200    403     200
 PUT    /api/v1/jobs/{job}/items/{item}/mark              401     403     404    200     200      200    403     403
 GET    /api/v1/jobs/{job}/items/{item}/recording         401     200     404    200     200      200    200     200

@@ -108,6 +108,7 @@ CALLS: dict[str, Call] = {
     "POST /api/v1/jobs/{job_id}/items/{item_id}/link": lambda c: c.face_link("job_1", 7),
     "GET /api/v1/jobs/{job_id}/items/{item_id}/face.png": lambda c: c.face("job_1", 7),
     "GET /api/v1/jobs/{job_id}/items/{item_id}/thumbnail.webp": lambda c: c.thumbnail("job_1", 7),
+    "GET /api/v1/jobs/{job_id}/items/{item_id}/landmarks": lambda c: c.landmarks("job_1", 7),
     "GET /api/v1/jobs/{job_id}/items/{item_id}/spectrogram.png": lambda c: c.spectrogram("job_1", 7),
     "GET /api/v1/jobs/{job_id}/items/{item_id}/recording": lambda c: list(c.stream_recording("job_1", 7)),
     "GET /api/v1/jobs/{job_id}/results.csv": lambda c: list(c.stream_results("job_1")),

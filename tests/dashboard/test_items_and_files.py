@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 from typing import Any
 
-from sqlalchemy import update
+from PIL import Image
+from sqlalchemy import select, update
 
-from core.tables import Drawing
+from core.database import now
+from core.tables import Artifact, Drawing, ModelVersion
 from tests.dashboard.conftest import SOUND, Place, Script
 from tests.fakes import face_picture
 
@@ -56,6 +60,7 @@ def test_faces_of_equal_names_are_told_apart_on_every_page_and_under_every_filte
     assert {item["key"]: item["face_name"] for item in done} == {k: v for k, v in whole.items() if v}
     alone = ada.get(f"/api/v1/jobs/{job_id}/items/{last['id']}").json
     assert alone.pop("origin")["model"] == "default@1"
+    assert alone.pop("landmarks_url") is None
     assert alone == last
 
 
@@ -75,6 +80,56 @@ def test_pictures_are_served_with_a_strong_etag_and_kept_privately(place: Place)
     head = ada.ask("HEAD", item["face_url"])
     assert (head.content_length, head.data) == (len(face.data), b"")
     assert ada.get(item["spectrogram_url"]).mimetype == "image/png"
+
+
+def test_landmarks_are_told_of_a_face_whose_model_knows_them(sqlite_place: Place) -> None:
+    place, ada = sqlite_place, sqlite_place.script()
+    job_id = ada.job(2)
+    path = f"/api/v1/jobs/{job_id}/items/{ada.get(f'/api/v1/jobs/{job_id}/items/ids').json['data'][0]}"
+    assert ada.get(f"{path}/landmarks").json["detail"] == "This item has no face."
+    place.worker(refuse=lambda item: None).run()
+    told = ada.get(f"{path}/landmarks").json
+    assert (told["order"], told["width"], told["height"], len(told["points"])) == ("ibug68", 224, 224, 68)
+    with Image.open(io.BytesIO(ada.get(f"{path}/face.png").data)) as face:
+        assert json.loads(face.text["voicesketch:landmarks"])["points"] == told["points"]  # type: ignore[attr-defined]
+    assert place.script("grace").get(f"{path}/landmarks").status_code == 404
+
+    # The item says whether it is worth asking: by what its model is.
+    def url_for(**config: object) -> str | None:
+        with place.database.write() as session:
+            session.execute(update(ModelVersion).where(ModelVersion.name == "default").values(config=config))
+        url: str | None = ada.get(path).json["landmarks_url"]
+        return url
+
+    with place.database.write() as session:
+        session.add_all(
+            ModelVersion(
+                id=f"model_{kind}",
+                name=kind,
+                version=1,
+                sha256="1" * 64,
+                files=[],
+                config={"kind": kind},
+                created_at=now(session),
+            )
+            for kind in ("face_decoder", "conditional_generator")
+        )
+    assert url_for() is None
+    assert url_for(face_generator={"landmarks": 68}) == f"{path}/landmarks"
+    assert url_for(kind="pair", decoder="face_decoder@1") == f"{path}/landmarks"
+    for decoder in ("face_decoder@2", "conditional_generator@1", "face_decoder", "", "face_decoder@x"):
+        assert url_for(kind="pair", decoder=decoder) is None
+
+    # A face from before there were any.
+    key = ada.get(f"{path}/face.png").headers["ETag"].strip('"')
+    with place.database.read() as session:
+        stored = session.scalars(select(Artifact).where(Artifact.sha256 == key)).one()
+    bare = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(bare, "PNG")
+    place.store.put(stored.object_key, bare.getvalue(), "image/png")
+    answer = ada.get(f"{path}/landmarks")
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+    assert "the model that drew it told none" in answer.json["detail"]
 
 
 def test_a_thumbnail_is_served_and_an_early_drawing_without_one_gives_its_face(place: Place) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from core.face_landmarks import HEAD_BYTES, read_landmarks
 from tests.worker.ml.drawn_faces import needs_dlib
 from worker.ml.audio import decode
 from worker.ml.drawing_models import draw_faces
@@ -87,5 +88,8 @@ def test_landmarks_travel_in_the_picture_and_change_nothing_that_is_seen() -> No
     assert told["order"] == "ibug68"
     np.testing.assert_allclose(told["points"], points, atol=0.051)
     assert len(read_metadata(with_them)[LANDMARKS_KEY]) < 1200
+    read = read_landmarks(with_them[:HEAD_BYTES])
+    assert read is not None
+    assert [list(point) for point in read.points] == told["points"]
     assert LANDMARKS_KEY not in read_metadata(face_png(face, face_metadata("default@1", "ab" * 32)))
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(with_them))), face)
