@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 
+from core import passwords
 from core.config import Settings
 from core.errors import NotFound
 from core.stack import seaweed
@@ -26,6 +28,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 keep_what_is_always_the_same()
+# In earnest a password takes a tenth of a second and 64 MiB to hash, on purpose.
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,8 @@ from worker.ml.errors import DatasetError, MediaError, ModelError, RecipeError
 from worker.ml.full_disk import is_full
 from worker.ml.training.events import Failed
 from worker.ml.training.failures import TrainingFailed, is_lost_peer, is_out_of_memory
+from worker.train_processes import LOST_PROCESS
 from worker.train_request import TrainRequest
-
-LOST_PROCESS = (
-    "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
-)
 
 
 def explain(failure: BaseException, request: TrainRequest) -> Failed:

@@ -27,8 +27,10 @@ from pathlib import Path
 
 from core.stack import tether
 from worker.ml.training.events import STOPPED, Failed, Note, write_event
-from worker.train_failures import LOST_PROCESS
 
+LOST_PROCESS = (
+    "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
+)
 _LOOK_SECONDS = 0.1
 _DONE, _FAILED = 0, 1
 
