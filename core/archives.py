@@ -55,7 +55,8 @@ def unpack(
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
         raise InvalidRequest("This file is no ZIP archive, or it is damaged. Make it again.") from error
     with archive:
-        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        # Not by `is_dir`, which breaks on an empty name.
+        entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
         _check_whole(entries, file.seek(0, 2), max_items)
         done = Unpacked()
         keys = Keys()
@@ -119,7 +120,8 @@ def _check_whole(entries: list[zipfile.ZipInfo], packed: int, max_items: int) ->
 def _check_entry(entry: zipfile.ZipInfo, max_bytes: int) -> None:
     # Some systems write paths with the wrong stroke, and mean folders by it.
     path = PurePosixPath(entry.orig_filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or "\0" in entry.orig_filename or ":" in path.parts[0][1:2]:
+    parts = path.parts or ("..",)  # "." and nothing at all mean a folder, and no file in it
+    if path.is_absolute() or ".." in parts or "\0" in entry.orig_filename or ":" in parts[0][1:2]:
         raise _Bad("bad_name", "Its name in the archive leads out of the archive.")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise _Bad("bad_name", "It is a link and not a file.")

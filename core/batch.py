@@ -168,7 +168,7 @@ def _take_from_s3(
 def _entries(path: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return [entry for entry in archive.infolist() if not entry.is_dir()]
+            return [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InvalidRequest(f"{str(path)!r} is no ZIP archive, or it is damaged.") from error
 
