@@ -21,6 +21,7 @@ from worker.ml.errors import ModelError
 from worker.ml.full_disk import is_full
 from worker.ml.networks.catalogue import load_network
 from worker.ml.networks.pretrained import Encoder
+from worker.shortage import is_shortage, shortage_told
 
 log = structlog.get_logger()
 
@@ -94,11 +95,15 @@ class Models:
             ) from error
 
 
+@shortage_told()
 def draw_all(network: DrawingModel, inputs: list[np.ndarray], seed: int = 0) -> list[DrawnFace | Exception]:
     """Faces of a batch. Out of memory, it is halved; whatever else fails is narrowed down to the input that causes it.
 
     Returns:
         For each input its face, or what went wrong with it alone.
+
+    Raises:
+        NoMemory: the worker has not even enough for one.
     """
     try:
         return list(draw_faces(network, inputs, seed))
@@ -110,6 +115,8 @@ def draw_all(network: DrawingModel, inputs: list[np.ndarray], seed: int = 0) -> 
     except RuntimeError as error:
         log.exception("a batch failed", batch=len(inputs))
         if len(inputs) == 1:
+            if is_shortage(error):
+                raise  # inputs are cut to one length, so this one is not to blame
             return [error]
     middle = len(inputs) // 2
     return draw_all(network, inputs[:middle], seed) + draw_all(network, inputs[middle:], seed)

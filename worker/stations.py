@@ -25,6 +25,7 @@ from worker.ml.audio import Limits
 from worker.ml.drawing_models import DrawnFace
 from worker.ml.errors import AudioError, PictureError
 from worker.ml.pictures import THUMBNAIL_TYPE, face_metadata, face_png, face_thumbnail
+from worker.shortage import shortage_told
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class Heard:
     seconds: float
 
 
+@shortage_told()
 def hear(
     store: Store,
     decoders: Decoders,
@@ -50,7 +52,7 @@ def hear(
     """Fetches and decodes; what is wrong with the recording, or the picture, comes back as its outcome.
 
     Raises:
-        StorageUnavailable, DecodingUnavailable: the recording is not at fault.
+        StorageUnavailable, DecodingUnavailable, NoMemory: the recording is not at fault.
     """
     if item.drawing_id is not None:
         return AlreadyDrawn(item.id, item.drawing_id)
@@ -71,6 +73,7 @@ def hear(
         return CouldNotDraw(item.id, "recording_missing", message, time.monotonic() - began)
 
 
+@shortage_told()
 def hand_out(
     store: Store,
     chunk: InferChunk,
@@ -87,7 +90,7 @@ def hand_out(
         model: the model version's label, for the picture's metadata.
 
     Raises:
-        StorageUnavailable: nothing was published; the work may be done again.
+        StorageUnavailable, NoMemory: nothing was published; the work may be done again.
     """
     began = time.monotonic()
     metadata = face_metadata(model, item.recording_sha256, heard.given.kind, face.landmarks)

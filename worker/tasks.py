@@ -46,6 +46,7 @@ def _set_up_logs(**_: object) -> None:
 @worker_process_shutdown.connect
 def _end_runner(**_: object) -> None:
     global _runner
-    if _runner is not None:
-        _runner.close()
-        _runner = None
+    # Forgotten first: should closing fail, nobody is to work with one that is half closed.
+    ending, _runner = _runner, None
+    if ending is not None:
+        ending.close()
