@@ -251,7 +251,7 @@ class ContainerReader(Reader):
     def blocks(self) -> Iterator[Block]:
         size = max(1, round(BLOCK_SECONDS * self.sample_rate))
         waiting: list[Block] = []
-        done = 0
+        done = held = 0  # samples in all, and those that wait
         converter = av.AudioResampler(format="flt")  # sample format only; packed, so channels interleave
         try:
             for frame in self._container.decode(self._stream):
@@ -259,10 +259,11 @@ class ContainerReader(Reader):
                     samples = piece.to_ndarray().reshape(-1, len(piece.layout.channels))
                     waiting.append(samples.astype(np.float32))
                     done += len(samples)
+                    held += len(samples)
                 self.read_seconds = done / self.sample_rate
-                if sum(map(len, waiting)) >= size:
+                if held >= size:
                     yield np.concatenate(waiting)
-                    waiting = []
+                    waiting, held = [], 0
         except _DAMAGE as failure:
             raise _damage(failure) from failure
         if waiting:

@@ -130,7 +130,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _rgb(image: Image.Image) -> Rgb:
     """Any of Pillow's kinds of pixels -> uint8 `[H, W, 3]`."""
     if image.mode.startswith("I") or image.mode == "F":
-        grey = _eight_bits(np.asarray(image, dtype=np.float64), image.mode)
+        grey = _eight_bits(np.array(image, dtype=np.float64), image.mode)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -142,14 +142,18 @@ def _rgb(image: Image.Image) -> Rgb:
 
 
 def _eight_bits(values: npt.NDArray[np.float64], mode: str) -> npt.NDArray[np.uint8]:
-    """Greys of 16 bits or more, or of floating point, by the range that their values show."""
-    values = np.nan_to_num(values)
+    """Greys of 16 bits or more, or of floating point, by the range that their values show.
+
+    In place: of a large picture there would be gigabytes otherwise.
+    """
+    np.nan_to_num(values, copy=False)
     brightest = float(values.max(initial=0.0))
     if mode.startswith("I;16") or brightest > 255:
-        values = values / 257
+        values /= 257
     elif mode == "F" and brightest <= 1:
-        values = values * 255
-    return np.clip(values.round(), 0, 255).astype(np.uint8)
+        values *= 255
+    np.rint(values, out=values)
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def _too_large(found: str, most_pixels: int) -> PictureError:

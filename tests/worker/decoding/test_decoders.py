@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +172,24 @@ def test_closing_ends_the_processes_and_whoever_waits_for_one() -> None:
             with pytest.raises(DecodingUnavailable):
                 one.result(5)
     assert not any(map(psutil.pid_exists, pids))
+
+
+def test_a_worker_that_is_killed_leaves_no_process_behind() -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.hostile.leaving_worker"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    with worker:
+        assert worker.stdout is not None
+        pids = [int(pid) for pid in worker.stdout.readline().split()]
+        assert len(pids) == 2 and all(map(psutil.pid_exists, pids))
+        worker.kill()
+    deadline = time.monotonic() + 10
+    while any(map(psutil.pid_exists, pids)):
+        assert time.monotonic() < deadline, "they outlived their worker"
+        time.sleep(0.02)
 
 
 def test_where_no_process_can_be_started_it_is_not_the_file_that_is_told() -> None:
