@@ -1,53 +1,42 @@
 """The inference runner: claims chunks and keeps the network busy until nothing waits.
 
-```
-store → fetch and decode (threads) → network, batched (this thread) → PNG and store (threads) → fenced commit
-```
-
-The next chunk is claimed while this one is on its way, so decoding never waits for a commit nor the network for a
-claim. Outcomes are published every second or so: faces appear while a chunk is at work, and little is lost with it.
+The work itself is done along the drawing line (`worker/drawing.py`). The next chunk is claimed while this one is on its
+way, so decoding never waits for a commit nor the network for a claim. Outcomes are published every second or so: faces
+appear while a chunk is at work, and little is lost with it.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.chunks import Chunk, ClaimedItem, InferChunk, PrepareChunk, ProgramChunk
+from core.chunks import Chunk, InferChunk, PrepareChunk, ProgramChunk
 from core.config import Settings
 from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
 from core.leases import claim_chunk, is_work_waiting, release
 from core.program_results import is_mine
-from core.results import CouldNotDraw, Outcome, publish_outcomes
+from core.results import CouldNotDraw, publish_outcomes
 from core.specs import PROGRAM_KINDS
 from core.store import Store
 from core.workers import end_worker, register_worker
 from worker.dataset_work import DatasetWork
-from worker.decoding.decoders import Decoders
+from worker.drawing import BATCH, DrawingLine, OpenChunk
 from worker.ml.audio import Limits
-from worker.ml.drawing_models import DrawnFace
 from worker.ml.errors import ModelError
-from worker.models import LoadedModel, Models, draw_all
+from worker.models import Models
 from worker.program_work import ProgramWork
 from worker.pulse import Pulse
-from worker.stations import Heard, hand_out, hear
 from worker.supervisor import Why
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
-BATCH = 16  # clips a forward takes; larger ones gain nothing on a CPU and delay the first face
 OPEN_CHUNKS = 2
-DECODERS = 4
-WRITERS = 4
+WAIT_SECONDS = 0.2  # at most, from one look at orders and at what is due to the next
 PUBLISH_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0
 LOOK_SECONDS = 0.3  # from one look for other work to the next, while a dataset or a program is in the making
@@ -55,27 +44,6 @@ CLOSING_SECONDS = 40.0  # a program leaves a checkpoint within 30 s
 _SHARED_KINDS = ("infer", "prepare")  # several chunks of these are open at a time
 _CANCELLED = "it was cancelled or taken away"
 _LEAVING = "the worker is leaving"
-
-
-@dataclass
-class _Open:
-    """A chunk at work: what is still on its way, and what waits to be published."""
-
-    chunk: InferChunk
-    model: LoadedModel
-    left: int  # items without an outcome
-    outcomes: list[Outcome] = field(default_factory=list)
-    given_up: str | None = None  # why its remaining items go back
-    published_at: float = field(default_factory=time.monotonic)
-
-
-@dataclass(frozen=True)
-class _Coming:
-    """An item that is being fetched and decoded."""
-
-    open: _Open
-    item: ClaimedItem
-    heard: Future[Heard | Outcome]
 
 
 class Runner:
@@ -92,13 +60,8 @@ class Runner:
         with self._database.write() as session:
             self.worker_id = register_worker(session, queue=settings.queue, device=settings.device)
         self._pulse = Pulse(self._database, settings, self.worker_id)
-        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
-        self._decoding = Decoders()  # its processes start while the first model loads
-        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
-        self._limits = Limits(max_seconds=settings.max_recording_seconds)
-        self._coming: deque[_Coming] = deque()
-        self._going: dict[Future[Outcome], tuple[_Open, ClaimedItem]] = {}
-        self._open: list[_Open] = []
+        self._line = DrawingLine(self._store, Limits(max_seconds=settings.max_recording_seconds))
+        self._open: list[OpenChunk] = []
         # Preparations take a thread of their own: a dataset in the making must not keep ten recordings waiting.
         self._dataset_work = DatasetWork(self._database, self._store, self._models, settings.device)
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix="prepare")
@@ -121,9 +84,9 @@ class Runner:
             if not self._open and not self._preparing and not self._programs:
                 break
             if self._open:
-                self._pulse.moved(self._describe())
-                self._draw_a_batch()
-                self._collect()
+                # A network that hangs in its driver must not pass for one that works.
+                if self._line.step(WAIT_SECONDS) or not self._line.is_drawing:
+                    self._pulse.moved(self._describe())
                 self._stop_what_must()
                 self._publish()
             else:
@@ -145,9 +108,7 @@ class Runner:
         wait(self._programs, timeout=CLOSING_SECONDS)
         self._pulse.end()
         self._supervising.shutdown(wait=False, cancel_futures=True)
-        self._decoders.shutdown(wait=False, cancel_futures=True)
-        self._decoding.close()
-        self._writers.shutdown(wait=False, cancel_futures=True)
+        self._line.close()
         self._preparer.shutdown(wait=False, cancel_futures=True)
         try:
             for one in self._open:
@@ -201,7 +162,7 @@ class Runner:
         if self._pulse.draining or at < self._not_before:
             return []
         kinds: list[str] = []
-        if len(self._open) + len(self._preparing) < OPEN_CHUNKS and len(self._coming) < 2 * BATCH:
+        if len(self._open) + len(self._preparing) < OPEN_CHUNKS and self._line.waiting < 2 * BATCH:
             kinds += _SHARED_KINDS
         if not self._programs and at >= self._no_program_before:
             kinds += PROGRAM_KINDS
@@ -213,18 +174,7 @@ class Runner:
         except (ModelError, VoicesketchError) as error:
             self._fail_to_start(chunk, error)
             return
-        one = _Open(chunk, model, left=len(chunk.items))
-        self._open.append(one)
-        for item in chunk.items:
-            self._coming.append(
-                _Coming(
-                    one,
-                    item,
-                    self._decoders.submit(
-                        hear, self._store, self._decoding, item, self._limits, model.network.input
-                    ),
-                )
-            )
+        self._open.append(self._line.start(chunk, model))
 
     def _prepare(self, chunk: PrepareChunk) -> None:
         def why_stop() -> str | None:
@@ -289,66 +239,6 @@ class Runner:
         if isinstance(error, Retryable):
             self._count_failure()
 
-    def _draw_a_batch(self) -> None:
-        """Takes clips off the head of the line, as many of one model as are decoded, and draws them."""
-        if self._coming and not self._coming[0].heard.done():
-            wait(self._awaited(), timeout=0.2, return_when=FIRST_COMPLETED)
-        elif not self._coming and self._going:
-            wait(self._going, timeout=0.2, return_when=FIRST_COMPLETED)
-        batch: list[tuple[_Open, ClaimedItem, Heard]] = []
-        while self._coming and self._coming[0].heard.done() and len(batch) < BATCH:
-            coming = self._coming[0]
-            if batch and not _go_together(coming.open, batch[0][0]):
-                break
-            self._coming.popleft()
-            heard = self._result_of(coming.open, coming.item, coming.heard)
-            if isinstance(heard, Heard):
-                batch.append((coming.open, coming.item, heard))
-            elif heard is not None:
-                self._settle(coming.open, heard)
-        if not batch:
-            return
-        model, seed = batch[0][0].model, batch[0][0].chunk.seed
-        began = time.monotonic()
-        faces = draw_all(model.network, [heard.given.data for _, _, heard in batch], seed)
-        share = (time.monotonic() - began) / len(batch)
-        for (one, item, heard), face in zip(batch, faces, strict=True):
-            if isinstance(face, DrawnFace):
-                write = self._writers.submit(
-                    hand_out, self._store, one.chunk, item, heard, face, share, model.label
-                )
-                self._going[write] = (one, item)
-            else:
-                message = f"The network failed on this recording: {face}"
-                self._settle(one, CouldNotDraw(item.id, "network_failed", message, share))
-
-    def _awaited(self) -> list[Future[Any]]:
-        return [self._coming[0].heard, *self._going]
-
-    def _collect(self) -> None:
-        for write in [write for write in self._going if write.done()]:
-            one, item = self._going.pop(write)
-            outcome = self._result_of(one, item, write)
-            if outcome is not None:
-                self._settle(one, outcome)
-
-    def _result_of(self, one: _Open, item: ClaimedItem, future: Future[T]) -> T | Outcome | None:
-        """What a station brought; None when its surroundings failed and the item goes back."""
-        try:
-            return future.result()
-        except Retryable as error:
-            log.warning("gives back", job=one.chunk.job_id, item=item.id, error=error.message)
-            one.given_up = one.given_up or error.message
-            one.left -= 1
-            return None
-        except Exception as error:
-            log.exception("unexpected", job=one.chunk.job_id, item=item.id)
-            return CouldNotDraw(item.id, "internal_error", f"This is a fault of ours: {error!r}", 0.0)
-
-    def _settle(self, one: _Open, outcome: Outcome) -> None:
-        one.outcomes.append(outcome)
-        one.left -= 1
-
     def _stop_what_must(self) -> None:
         """Drops what nobody wants any more: cancelled jobs, claims that were taken away, a worker that leaves."""
         for one in self._open:
@@ -356,14 +246,7 @@ class Runner:
                 one.given_up = _CANCELLED
             if one.given_up is None and self._pulse.leaving:
                 one.given_up = _LEAVING
-        kept: deque[_Coming] = deque()
-        for coming in self._coming:
-            if coming.open.given_up is None:
-                kept.append(coming)
-            else:
-                coming.heard.cancel()
-                coming.open.left -= 1
-        self._coming = kept
+        self._line.drop_given_up()
 
     def _publish(self) -> None:
         for one in list(self._open):
@@ -382,12 +265,14 @@ class Runner:
                         self._store.delete(key)
             except LeaseLost:
                 log.warning("lost", job=one.chunk.job_id, token=one.chunk.token)
+                one.given_up = "it was lost"
+                self._line.drop_given_up()
                 self._forget(one)
                 continue
             if ended:
                 self._close_chunk(one)
 
-    def _close_chunk(self, one: _Open) -> None:
+    def _close_chunk(self, one: OpenChunk) -> None:
         if one.given_up is not None:
             self._let_go(one.chunk, one.given_up)
             if one.given_up not in (_CANCELLED, _LEAVING):
@@ -404,10 +289,9 @@ class Runner:
         except LeaseLost:
             pass  # all of it was published, or somebody else has it now
 
-    def _forget(self, one: _Open) -> None:
+    def _forget(self, one: OpenChunk) -> None:
         self._open.remove(one)
         self._pulse.let_go(one.chunk.attempt_id)
-        self._coming = deque(coming for coming in self._coming if coming.open is not one)
 
     def _count_failure(self) -> None:
         self._failures += 1
@@ -420,7 +304,3 @@ class Runner:
         ):
             self._pulse.moved("waiting for the object store")
             time.sleep(0.2)
-
-
-def _go_together(one: _Open, other: _Open) -> bool:
-    return one.model is other.model and one.chunk.seed == other.chunk.seed

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+import worker.drawing
 import worker.runner
 from core.config import BUNDLED_WEIGHTS, Settings
 from core.draining import drain_worker, undrain_worker
@@ -39,13 +40,13 @@ def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
 def test_a_drained_worker_finishes_its_chunks_claims_no_more_and_goes_on_when_it_may(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, hear = threading.Event(), worker.runner.hear
+    go, hear = threading.Event(), worker.drawing.hear
 
     def slow_hear(*given: Any) -> Any:
         assert go.wait(60)
         return hear(*given)
 
-    monkeypatch.setattr(worker.runner, "hear", slow_hear)
+    monkeypatch.setattr(worker.drawing, "hear", slow_hear)
     job_id = place.submit(dict(list(voices().items())[:6]))
     runner = worker.runner.Runner(place.settings)
     operator = place.ledger.user("olga").id

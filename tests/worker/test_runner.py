@@ -137,24 +137,25 @@ def test_a_store_that_fails_for_a_while_costs_nothing_but_time(
 
 
 def test_a_cancelled_job_stops_between_batches(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from worker import runner as running
+    from worker import drawing
+    from worker.runner import Runner
 
     data = next(iter(voices().values()))
     many = {f"{number}.flac": data + bytes([number]) * 8 for number in range(96)}
     job = place.submit(many)
-    runner = running.Runner(place.settings)
-    draw = running.draw_all
-    monkeypatch.setattr(running, "BATCH", 4)
+    runner = Runner(place.settings)
+    draw = drawing.draw_all
+    monkeypatch.setattr(drawing, "BATCH", 4)
 
     def draw_and_cancel(*arguments: object) -> object:
         if place.ledger.get(job).state is JobState.RUNNING:
             with place.database.write() as session:
                 cancel_job(session, job, actor="ada")
         faces = draw(*arguments)  # type: ignore[arg-type]
-        running.time.sleep(1.5)  # long enough for the pulse to hear of it
+        drawing.time.sleep(1.5)  # long enough for the pulse to hear of it
         return faces
 
-    monkeypatch.setattr(running, "draw_all", draw_and_cancel)
+    monkeypatch.setattr(drawing, "draw_all", draw_and_cancel)
     runner.run_until_idle()
     runner.close()
     counters = place.ledger.counters(job)
