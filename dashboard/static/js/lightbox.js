@@ -2,6 +2,7 @@
 // it can be sent to somebody. A dialog of the browser's own keeps the focus inside.
 import { toast } from "./base.js";
 import { writeFacts } from "./lightbox_facts.js";
+import { landmarksOver } from "./lightbox_landmarks.js";
 import { onMark, putMark } from "./marks.js";
 import { t } from "./words.js";
 
@@ -35,6 +36,7 @@ function button(label, action) {
 }
 
 const face = make("img", "lightbox-face");
+const landmarks = landmarksOver(face);
 const none = make("div", "lightbox-face lightbox-none"); // where there is no face: why
 none.innerHTML = '<svg aria-hidden="true"><use href="#i-head"/></svg><p></p>';
 const name = make("h2");
@@ -62,7 +64,7 @@ const at = make("p", "lightbox-at muted figures");
 const take = make("a", "button", t("Download"));
 const actions = make("div", "actions");
 actions.append(
-  button(t("Previous"), () => step(-1)), button(t("Next"), () => step(1)), star, take,
+  button(t("Previous"), () => step(-1)), button(t("Next"), () => step(1)), star, landmarks.button, take,
 );
 const side = make("div", "lightbox-side");
 side.append(at, name, heard, sound, facts, label, actions);
@@ -70,7 +72,7 @@ const close = button("", () => box.close());
 close.className = "icon-button lightbox-close";
 close.setAttribute("aria-label", t("Close"));
 close.innerHTML = '<svg aria-hidden="true"><use href="#i-stop"/></svg>';
-box.append(face, none, side, close);
+box.append(landmarks.frame, none, side, close);
 document.body.append(box);
 
 function showMark(found) {
@@ -92,6 +94,7 @@ async function open(id) {
   shown = item;
   name.textContent = item.name;
   face.hidden = !item.face_url;
+  landmarks.show(item);
   none.hidden = Boolean(item.face_url);
   none.lastChild.textContent = item.error?.message ?? t("There is no face yet.");
   if (item.face_url) face.src = item.face_url;
@@ -150,6 +153,7 @@ box.addEventListener("keydown", (event) => {
   if (event.target === note || event.target === sound) return;
   if (event.key === "ArrowLeft") step(-1);
   else if (event.key === "ArrowRight") step(1);
+  else if (event.key.toLowerCase() === "l" && !event.ctrlKey && !event.metaKey && !event.altKey) landmarks.toggle();
   else return;
   event.preventDefault();
 });
