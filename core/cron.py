@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -78,11 +80,22 @@ def next_fire_times(expression: str, zone: str, after: datetime, count: int = 5)
     return list(islice(fire_times(expression, zone, after), count))
 
 
-def in_words(expression: str) -> str:
-    """What an expression says, as people say it; the expression itself where that is more than can be said."""
+@cache
+def _locale(language: str) -> str:
+    folder = resources.files("cron_descriptor") / "locale"
+    names = sorted(file.name.removesuffix(".mo") for file in folder.iterdir() if file.name.endswith(".mo"))
+    return next((name for name in names if name.startswith(f"{language.partition('-')[0]}_")), "en_US")
+
+
+def in_words(expression: str, language: str = "en") -> str:
+    """What an expression says, as people say it; the expression itself where that is more than can be said.
+
+    Args:
+        language: such as `de`; English where the library has no words of it. Days and months keep their English names.
+    """
     options = Options()
     options.use_24hour_time_format = True
-    options.locale_code = "en_US"
+    options.locale_code = _locale(language)
     try:
         return str(ExpressionDescriptor(expression, options).get_description())
     except (DescriptorError, ValueError, IndexError):

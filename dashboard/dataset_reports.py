@@ -16,7 +16,7 @@ from core.errors import NotFound
 from core.recipes import Recipe
 from core.store import Store
 from core.tables import DatasetVersion
-from dashboard.translation import said
+from dashboard.translation import phrase, phrase_of, said, written
 from dashboard.words import LEFT_OUT_WORDS, VALUE_WORDS
 
 LARGEST_REPORT_BYTES = 64 * 2**20
@@ -31,9 +31,12 @@ class Reason:
     """Why inputs were left out: how many, in words, and some of them with what was said of each."""
 
     code: str
-    words: str
     count: int
     examples: list[tuple[str, str]]
+
+    @property
+    def words(self) -> str:
+        return said(LEFT_OUT_WORDS.get(self.code, self.code.replace("_", " ")))
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class DatasetReport:
     Attributes:
         by_split: people, voices and faces of each part.
         attributes: for each attribute, its values with the number of people in each part.
-        recipe: what was asked for, as pairs of words.
+        wish: what was asked for; `recipe` says it as pairs of words.
         pictures: names of charts.
         statistics: mean, standard deviation and frames of the AST's input; None where it has none.
     """
@@ -53,11 +56,24 @@ class DatasetReport:
     attributes: dict[str, dict[str, dict[str, int]]]
     reasons: list[Reason]
     layout: str
-    recipe: list[tuple[str, str]]
+    wish: Recipe
     plan_sha256: str
     pictures: list[str]
-    features: list[tuple[str, str]]
+    forms: dict[str, dict[str, Any]]
     statistics: dict[str, Any] | None
+
+    # Reports are remembered for everybody, whatever their language.
+    @property
+    def recipe(self) -> list[tuple[str, str]]:
+        return recipe_words(self.wish)
+
+    @property
+    def features(self) -> list[tuple[str, str]]:
+        """What each part of a sample is: its shape and its numbers."""
+        return [
+            (what, f"{' × '.join(_length(side) for side in form['shape'])} {form['dtype']}")
+            for what, form in self.forms.items()
+        ]
 
 
 def read_report(store: Store, dataset: DatasetVersion) -> DatasetReport:
@@ -99,56 +115,61 @@ def _digest(description: dict[str, Any], report: dict[str, Any]) -> DatasetRepor
         counts=counts,
         by_split=counts["by_split"],
         attributes=report["split_by_attribute"],
-        reasons=[
-            Reason(code, said(LEFT_OUT_WORDS.get(code, code.replace("_", " "))), count, examples[code])
-            for code, count in counts["rejects"].items()
-        ],
+        reasons=[Reason(code, count, examples[code]) for code, count in counts["rejects"].items()],
         layout=description["layout"],
-        recipe=recipe_words(Recipe.model_validate(description["recipe"])),
+        wish=Recipe.model_validate(description["recipe"]),
         plan_sha256=description["plan_sha256"],
         pictures=report["pictures"],
-        features=[
-            (what, f"{' × '.join(_length(side) for side in form['shape'])} {form['dtype']}")
-            for what, form in description["features"].items()
-        ],
+        forms=description["features"],
         statistics=(description.get("statistics") or {}).get("ast"),
     )
 
 
 def _length(side: int | None) -> str:
-    return "any length" if side is None else str(side)
+    return phrase("any length") if side is None else str(side)
 
 
 def recipe_words(recipe: Recipe) -> list[tuple[str, str]]:
     """A recipe as pairs of what and how."""
     words: list[tuple[str, str]] = []
     if recipe.voice is None:
-        words.append(("Voices", "none"))
+        words.append(("Voices", phrase("none")))
     else:
         words.append(("Voices", _listed(recipe.voice.features)))
         if "waveform" in recipe.voice.features:
-            words.append(("Waveforms", f"{recipe.voice.waveform_seconds:g} s at most"))
+            longest = written(f"{recipe.voice.waveform_seconds:g}")
+            words.append(("Waveforms", phrase("{seconds} s at most", seconds=longest)))
         if recipe.voice.max_clips:
-            words.append(("Clips", f"{recipe.voice.max_clips:,} of each person at most"))
+            most = recipe.voice.max_clips
+            words.append(
+                ("Clips", phrase_of("{count} of each person at most", "{count} of each person at most", most))
+            )
     if recipe.face is None:
-        words.append(("Faces", "none"))
+        words.append(("Faces", phrase("none")))
     else:
         face = recipe.face
         words.append(("Faces", _listed(face.outputs)))
-        words.append(("Pictures", f"{said(VALUE_WORDS[face.crop])}, {face.size} × {face.size} pixels"))
+        words.append(
+            (
+                "Pictures",
+                phrase("{crop}, {size} × {size} pixels", crop=said(VALUE_WORDS[face.crop]), size=face.size),
+            )
+        )
         words.append(("Several faces", said(VALUE_WORDS[face.several])))
         if face.encoder:
             words.append(("Encoder", face.encoder))
     if not recipe.needs_both and recipe.voice and recipe.face:
-        words.append(("People", "also those with one side only"))
+        words.append(("People", phrase("also those with one side only")))
     split = recipe.split
-    shares = " / ".join(f"{100 * share:g} %" for share in (split.train, split.validation, split.test))
-    words.append(("Split", f"{shares}, seed {split.seed}"))
+    shares = " / ".join(
+        written(f"{100 * share:g} %") for share in (split.train, split.validation, split.test)
+    )
+    words.append(("Split", phrase("{shares}, seed {seed}", shares=shares, seed=split.seed)))
     if split.by:
         words.append(("Alike in", ", ".join(split.by)))
     if split.keep:
-        words.append(("Given splits", "kept where the source gives one"))
-    return words
+        words.append(("Given splits", phrase("kept where the source gives one")))
+    return [(said(what), how) for what, how in words]
 
 
 def _listed(values: tuple[str, ...]) -> str:

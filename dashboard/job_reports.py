@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import NotFound
-from core.metric_words import METRIC_GROUPS, in_order, metric_group, metric_title
+from core.metric_words import METRIC_GROUPS, in_order, metric_group
 from core.store import Store
 from core.training_tables import JobFile
+from dashboard.spoken import metric_title
+from dashboard.translation import phrase, said
 
 LARGEST_REPORT_BYTES = 8 * 2**20
 
@@ -52,7 +54,7 @@ class Report:
     @property
     def left_out(self) -> list[tuple[str, str]]:
         """Metrics that could not be measured, with the reason."""
-        return [(metric_title(name), str(why)) for name, why in self.told.get("left_out", {}).items()]
+        return [(metric_title(name), said(str(why))) for name, why in self.told.get("left_out", {}).items()]
 
 
 def report_of(store: Store, files: Sequence[JobFile], model: str = "") -> Report | None:
@@ -128,7 +130,7 @@ def metric_rows(metrics: dict[str, Any]) -> list[tuple[str, str, list[MetricRow]
     for name in in_order(metrics):
         rows.setdefault(metric_group(name), []).append(_metric_row(name, metrics[name]))
     return [
-        (title, about, rows[number])
+        (said(title), said(about), rows[number])
         for number, (title, about, _) in enumerate(METRIC_GROUPS)
         if number in rows
     ]
@@ -157,7 +159,7 @@ def _metric_row(name: str, told: dict[str, Any]) -> MetricRow:
         higher_is_better=told.get("better") != "lower",
         at=place(value),
         interval=(place(low), place(high)) if low is not None and high is not None else None,
-        chance=Mark(chance, place(chance), "chance") if chance is not None else None,
+        chance=Mark(chance, place(chance), phrase("chance")) if chance is not None else None,
         published=[
             Mark(one["value"], place(one["value"]), str(one.get("whose", "")), str(one.get("note") or ""))
             for one in published

@@ -24,6 +24,7 @@ from core.store import Store
 from core.tables import Alias, DatasetVersion, Job, ModelVersion, User
 from core.training_tables import AliasMove, Evaluation
 from dashboard.markdown import render_markdown
+from dashboard.translation import phrase
 
 _LARGEST_CARD_BYTES = 1 << 20
 _MOVES = 50
@@ -117,14 +118,14 @@ def _told(model: ModelVersion) -> dict[str, Any]:
     lineage = model.lineage or {}
     parent = lineage.get("parent") or {}
     return {
-        "dataset": (lineage.get("dataset") or {}).get("label", "not known"),
-        "parent": parent.get("label", "none"),
+        "dataset": (lineage.get("dataset") or {}).get("label", phrase("not known")),
+        "parent": parent.get("label", phrase("none")),
         **{
             name: value
             for name, value in (lineage.get("spec") or {}).items()
             if name in ("recipe", "machine")
         },
-        "code": (lineage.get("code") or {}).get("sources_sha256", "not known")[:12],
+        "code": (lineage.get("code") or {}).get("sources_sha256", phrase("not known"))[:12],
         "libraries": lineage.get("libraries") or {},
     }
 
@@ -134,7 +135,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for name, inner in value.items():
             yield from _flat(inner, f"{path}.{name}" if path else name)
     else:
-        yield path, "none" if value is None else str(value)
+        yield path, phrase("none") if value is None else str(value)
 
 
 def _measured(
@@ -210,16 +211,17 @@ def _made_by(lineage: Mapping[str, Any]) -> list[tuple[str, str]]:
     code, libraries = lineage.get("code") or {}, lineage.get("libraries") or {}
     rows = []
     if code:
-        revision = f", revision {code['revision'][:12]}" if code.get("revision") else ""
-        rows.append(
-            (
-                "Code",
-                f"voicesketch {code.get('version')}{revision}{' with changes' if code.get('changed') else ''}",
-            )
-        )
-        rows.append(("Sources", str(code.get("sources_sha256", ""))))
+        parts = [f"voicesketch {code.get('version')}"]
+        if code.get("revision"):
+            parts.append(phrase("revision {revision}", revision=code["revision"][:12]))
+        if code.get("changed"):
+            parts.append(phrase("with changes"))
+        rows.append((phrase("Code"), ", ".join(parts)))
+        rows.append((phrase("Sources"), str(code.get("sources_sha256", ""))))
     if libraries:
-        rows.append(("Libraries", ", ".join(f"{name} {number}" for name, number in libraries.items())))
+        rows.append(
+            (phrase("Libraries"), ", ".join(f"{name} {number}" for name, number in libraries.items()))
+        )
     return rows
 
 

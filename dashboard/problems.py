@@ -23,6 +23,7 @@ from core.errors import (
     VoicesketchError,
 )
 from core.slips import slip_words
+from dashboard.translation import said
 
 _STATUS: tuple[tuple[type[VoicesketchError], int], ...] = (
     (NotFound, 404),
@@ -56,7 +57,7 @@ def register(app: Flask) -> None:
 def validation_problem(error: ValidationError) -> Response:
     """The answer to a body or query that is not what the API takes; names the first few slips."""
     slips = [
-        f"{'.'.join(str(part) for part in slip['loc']) or 'body'}: {slip_words(slip)}"
+        f"{'.'.join(str(part) for part in slip['loc']) or 'body'}: {said(slip_words(slip))}"
         for slip in error.errors()
     ]
     more = f" (and {len(slips) - 5} more)" if len(slips) > 5 else ""
@@ -68,7 +69,7 @@ def problem(status: int, code: str, detail: str) -> Response:
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": said(detail),
         "code": code,
     }
     response = Response(json.dumps(body), status, mimetype="application/problem+json")
@@ -128,7 +129,7 @@ def _answer(status: int, code: str, detail: str, cause: HTTPException | None = N
     else:
         try:
             page = render_template(
-                "error.html", status=status, phrase=HTTPStatus(status).phrase, detail=detail
+                "error.html", status=status, phrase=HTTPStatus(status).phrase, detail=said(detail)
             )
             response = Response(page, status, mimetype="text/html")
         except Exception:  # noqa: BLE001 - the page itself may need what just failed

@@ -11,7 +11,7 @@ from datetime import datetime
 from flask import Flask
 from markupsafe import Markup
 
-from core.metric_words import metric_interval, metric_number, metric_title
+from core.metric_words import metric_interval, metric_number
 from core.queries import ItemRow
 from core.registry import input_of
 from core.states import ITEM_WITH_FACE, JobState
@@ -19,13 +19,16 @@ from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.navigation import has_page, main_links, operate_links
 from dashboard.security import csrf_token
+from dashboard.spoken import metric_title
 from dashboard.static_files import register_static_files
 from dashboard.training_words import PROGRAM_WORDS, TASK_WORDS
-from dashboard.translation import Said, register_translation, said
+from dashboard.translation import Said, phrase, phrase_of, register_translation, said, written
 from dashboard.words import ITEM_WORDS, JOB_WORDS, PREPARE_WORDS, STEP_WORDS
 
 # Thinner than this, a part of the bar could not be seen at all.
 _THINNEST_PERCENT = 0.8
+# The same messages as in js/chosen_files.js.
+_UNITS = (("{count} GB", 10**9), ("{count} MB", 10**6), ("{count} kB", 10**3))
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ def register_rendering(app: Flask) -> None:
         step_words=Said(STEP_WORDS),
         bar=bar,
         input_of=input_of,
-        metric_title=lambda name: said(metric_title(name)),
-        metric_number=metric_number,
-        metric_interval=metric_interval,
+        metric_title=metric_title,
+        metric_number=lambda name, value: written(metric_number(name, value)),
+        metric_interval=lambda name, metric: written(metric_interval(name, metric)),
         task_words=TASK_WORDS,
     )
     app.jinja_env.filters.update(
@@ -68,7 +71,8 @@ def register_rendering(app: Flask) -> None:
         figure=figure,
         spark=spark,
         pretty=pretty,
-        metric_title=lambda name: said(metric_title(name)),
+        metric_title=metric_title,
+        written=written,
     )
     app.jinja_env.tests["drawn"] = _is_drawn
 
@@ -91,7 +95,7 @@ def bar(job: Job) -> list[Part]:
 
 
 def number(value: int) -> str:
-    return f"{value:,}"
+    return written(f"{value:,}")
 
 
 def when(at: datetime | None) -> Markup:
@@ -108,13 +112,15 @@ def span(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"{max(1, round(seconds))} s"
+        return phrase("{count} s", count=max(1, round(seconds)))
     if seconds < 3600:
-        return f"{round(seconds / 60)} min"
+        return phrase("{count} min", count=round(seconds / 60))
     if seconds < 48 * 3600:
         hours, minutes = divmod(round(seconds / 60), 60)
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{round(seconds / 86400)} days"
+        if minutes:
+            return phrase("{hours} h {minutes} min", hours=hours, minutes=minutes)
+        return phrase("{count} h", count=hours)
+    return phrase_of("{count} day", "{count} days", round(seconds / 86400))
 
 
 def clock(seconds: float | None) -> str:
@@ -127,10 +133,10 @@ def clock(seconds: float | None) -> str:
 
 def size(count: int) -> str:
     """Bytes as people say them."""
-    for unit, of in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+    for unit, of in _UNITS:
         if count >= of:
-            return f"{count / of:.1f} {unit}" if count < 10 * of else f"{count / of:,.0f} {unit}"
-    return f"{count} B"
+            return phrase(unit, count=written(f"{count / of:,.{int(count < 10 * of)}f}"))
+    return phrase("{count} B", count=count)
 
 
 def capitalize_first(text: str) -> str:
@@ -143,8 +149,9 @@ def figure(value: float | None) -> str:
     if value is None:
         return ""
     if value and abs(value) < 0.001:
-        return f"{value:.2e}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+        return written(f"{value:.2e}")
+    digits = 0 if abs(value) >= 1000 else 3 if abs(value) < 10 else 1
+    return written(f"{value:,.{digits}f}")
 
 
 def spark(points: Sequence[float]) -> Markup:
@@ -159,9 +166,9 @@ def spark(points: Sequence[float]) -> Markup:
         for number, value in enumerate(known)
     )
     return Markup(
-        '<svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label="Loss, now {}">'
+        '<svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<path d="M{}"/></svg>'
-    ).format(figure(known[-1]), path)
+    ).format(phrase("Loss, now {value}", value=figure(known[-1])), path)
 
 
 def pretty(value: object) -> str:

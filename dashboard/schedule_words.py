@@ -45,6 +45,31 @@ COMMON = {
     "0 3 1 * *": "On the first of the month at 03:00",
     "0 * * * *": "Every hour",
 }
+# Names that stand in what a cron expression says.
+DAY_AND_MONTH_WORDS = {
+    name: name
+    for name in (
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    )
+}
 # What a gate may go by, most useful first; any other name of a metric is taken as well.
 GATE_METRICS = (
     "matching.voice_to_face.2",

@@ -1,14 +1,16 @@
 """Words in the language of whoever looks: Jinja's own i18n extension and gettext of the standard library.
 
-English is what stands in templates and in `dashboard/*words.py`, and is shown where a catalogue lacks something.
-Another language is a file `translations/CODE/LC_MESSAGES/dashboard.mo`, made with any gettext tool from what
-`python -m dashboard.translation` prints; it is offered as soon as it is there.
+English is what stands in templates, scripts, and Python, and is shown where a catalogue lacks something. Another
+language is a file `translations/CODE/LC_MESSAGES/dashboard.mo`, made with any gettext tool from what
+`python -m dashboard.translation` prints; it is offered as soon as it is there. Whoever asks with a token is a program:
+it is told everything in English.
 """
 
 from __future__ import annotations
 
-import ast
 import gettext as catalogues
+import hashlib
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,35 +18,48 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from flask import Flask, current_app, g, has_request_context, request
-from jinja2 import Environment
+from flask import Flask, Response, abort, current_app, g, has_request_context, request, url_for
 
-from dashboard.navigation import link_words
+from dashboard.message_sources import NUMBER, messages, prepare, template
+from dashboard.recognising import Shapes, messages_of
+from dashboard.script_words import script_of
 
 Key = TypeVar("Key")
 ENGLISH = "en"
 DOMAIN = "dashboard"
-_HERE = Path(__file__).parent
-FOLDER = _HERE / "translations"
-# Modules whose dictionaries hold nothing but words for people.
-_WORDS = (
-    "dashboard/words.py",
-    "dashboard/training_words.py",
-    "dashboard/schedule_words.py",
-    "dashboard/operating_words.py",
-    "core/metric_words.py",
-    "core/schedule_states.py",
-)
-_HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Content-Transfer-Encoding: 8bit\\n"\n'
+FOLDER = Path(__file__).parent / "translations"
+_PUT_IN = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+_A_YEAR = 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Message:
-    """Something to be translated: where it stands, and its plural where it counts something."""
+class _Language:
+    """A catalogue, the shapes of its sentences, and its script."""
 
-    text: str
-    plural: str | None
-    place: str
+    name: str
+    catalogue: catalogues.NullTranslations
+    shapes: Shapes
+    script: str
+
+    def say(self, text: str) -> str:
+        """A text in this language: as it stands, or else as a message with values in it."""
+        if not text:
+            return text  # to gettext, this would mean the head of the catalogue
+        known = self.catalogue.gettext(text)
+        if known != text or (found := self.shapes.find(text)) is None:
+            return known
+        message, values = found
+        # What is put in may be words of ours itself, such as the way of a metric.
+        said = {
+            name: self.catalogue.gettext(value) if " " in value else value for name, value in values.items()
+        }
+        return fill(self.catalogue.gettext(message), said)
+
+    def number(self, text: str) -> str:
+        written = self.catalogue.gettext(NUMBER)
+        if len(written) != len(NUMBER):
+            return text
+        return text.translate({ord(","): written[1], ord("."): written[5]})
 
 
 def register_translation(app: Flask, folder: Path = FOLDER) -> None:
@@ -53,35 +68,53 @@ def register_translation(app: Flask, folder: Path = FOLDER) -> None:
     Args:
         folder: with a folder for each language beside English.
     """
-    offered = [
-        ENGLISH,
-        *sorted(path.parent.parent.name for path in folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")),
-    ]
+    files = {path.parent.parent.name: path for path in sorted(folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo"))}
+    offered = [ENGLISH, *files]
 
     @cache
-    def catalogue(language: str) -> catalogues.NullTranslations:
-        return catalogues.translation(DOMAIN, folder, [language], fallback=True)
+    def known(language: str) -> _Language:
+        catalogue = catalogues.translation(DOMAIN, folder, [language], fallback=True)
+        shapes = Shapes(messages_of(files[language]) if language in files else iter(()))
+        return _Language(language, catalogue, shapes, script_of(catalogue) if language in files else "")
 
     def language() -> str:
         """The best that the browser asks for and we have; settled once for each request."""
-        if not has_request_context():
+        if not has_request_context() or g.get("by_token"):
             return ENGLISH
         if "language" not in g:
             g.language = _best(request.accept_languages.values(), offered)
         return str(g.language)
 
     def gettext(text: str) -> str:
-        return catalogue(language()).gettext(text)
+        return known(language()).catalogue.gettext(text)
 
     def ngettext(text: str, plural: str, count: int) -> str:
-        return catalogue(language()).ngettext(text, plural, count)
+        return known(language()).catalogue.ngettext(text, plural, count)
 
-    app.extensions["translation"] = gettext
+    def words_url() -> str | None:
+        """The script with the words of scripts; None in English, where they stand in the scripts themselves."""
+        script = known(language()).script
+        version = hashlib.sha256(script.encode()).hexdigest()[:12]
+        return url_for("script_words", language=language(), v=version) if script else None
+
+    app.extensions["translation"] = lambda: known(language())
     prepare(app.jinja_env)
     # The extension adds this to the environment when it is loaded, which type checkers cannot know.
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.globals["language"] = language
-    app.jinja_env.filters["words"] = gettext
+    app.jinja_env.globals.update(language=language, words_url=words_url)
+    app.jinja_env.filters["words"] = said
+    app.extensions["script_words"] = lambda name: known(name).script if name in files else None
+    if "script_words" not in app.view_functions:
+        app.add_url_rule("/static/words/<language>.js", "script_words", _send_script)
+
+
+def _send_script(language: str) -> Response:
+    script = current_app.extensions["script_words"](language)
+    if script is None:
+        abort(404)
+    response = Response(script, mimetype="text/javascript")
+    response.headers["Cache-Control"] = f"public, max-age={_A_YEAR}, immutable"
+    return response
 
 
 def _best(asked: Iterable[str], offered: list[str]) -> str:
@@ -93,9 +126,52 @@ def _best(asked: Iterable[str], offered: list[str]) -> str:
     return ENGLISH
 
 
+def _language() -> _Language | None:
+    """That of the request; None where there is none, as in a program."""
+    return current_app.extensions["translation"]() if has_request_context() else None
+
+
+def language() -> str:
+    """The language of the request."""
+    found = _language()
+    return ENGLISH if found is None else found.name
+
+
 def said(text: str) -> str:
-    """A word in the language of the request, or in English where there is none."""
-    return str(current_app.extensions["translation"](text)) if has_request_context() else text
+    """A word or sentence in the language of the request, also with its values in it; in English where it is unknown."""
+    language = _language()
+    return text if language is None else language.say(str(text))
+
+
+def phrase(text: str, **values: object) -> str:
+    """A message with `{names}` for values, in the language of the request."""
+    language = _language()
+    return fill(text if language is None else language.catalogue.gettext(text), values)
+
+
+def phrase_of(one: str, many: str, count: int, **values: object) -> str:
+    """The same of something that is counted; `{count}` is the number, as it is written there."""
+    language = _language()
+    text = (
+        (one if count == 1 else many) if language is None else language.catalogue.ngettext(one, many, count)
+    )
+    return fill(text, {"count": written(f"{count:,}"), **values})
+
+
+def written(number: str) -> str:
+    """A number that is written as in English, as it is written in the language of the request."""
+    language = _language()
+    return number if language is None else language.number(number)
+
+
+def fill(text: str, values: Mapping[str, object]) -> str:
+    """Puts values in. A catalogue that names one which is not there loses nobody a page."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        return found[0][0] if name is None else str(values.get(name, found[0]))
+
+    return _PUT_IN.sub(value, text)
 
 
 class Said(Mapping[Key, str]):
@@ -112,67 +188,6 @@ class Said(Mapping[Key, str]):
 
     def __len__(self) -> int:
         return len(self._words)
-
-
-def prepare(environment: Environment) -> None:
-    """Makes an environment read `{% trans %}`, whose line breaks and indents are no part of a message."""
-    environment.add_extension("jinja2.ext.i18n")
-    environment.policies["ext.i18n.trimmed"] = True
-
-
-def messages(templates: Path = _HERE / "templates") -> Iterator[Message]:
-    """Everything that can be translated, in templates and in dictionaries of words."""
-    # It only reads templates and never renders one.
-    environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    prepare(environment)
-    for path in sorted(templates.rglob("*.html")):
-        place = path.relative_to(_HERE.parent) if path.is_relative_to(_HERE) else path
-        found = environment.extract_translations(path.read_text("utf-8"))  # type: ignore[attr-defined]
-        for line, function, texts in found:
-            # What is no plain string, such as the number of a plural, is None.
-            text, plural, *_ = (*texts, None) if isinstance(texts, tuple) else (texts, None)
-            if text:
-                yield Message(text, plural if function == "ngettext" else None, f"{place}:{line}")
-    yield from (Message(words, None, "dashboard/navigation.py") for words in link_words())
-    for name in _WORDS:
-        tree = ast.parse((_HERE.parent / name).read_text("utf-8"))
-        for table in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
-            for text in _texts(table.values):
-                yield Message(text.value, None, f"{name}:{text.lineno}")
-
-
-def template(found: Iterator[Message]) -> str:
-    """The messages as a POT file, each once, with all the places where it stands."""
-    places: dict[tuple[str, str | None], list[str]] = {}
-    for message in found:
-        places.setdefault((message.text, message.plural), []).append(message.place)
-    entries = []
-    for (text, plural), where in places.items():
-        lines = [f"#: {' '.join(where)}", f"msgid {_quoted(text)}"]
-        lines += (
-            [f"msgid_plural {_quoted(plural)}", 'msgstr[0] ""', 'msgstr[1] ""'] if plural else ['msgstr ""']
-        )
-        entries.append("\n".join(lines))
-    return "\n\n".join([_HEADER, *entries]) + "\n"
-
-
-def _texts(values: list[ast.expr]) -> Iterator[_Text]:
-    for value in values:
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            yield _Text(value.value, value.lineno)
-        elif isinstance(value, ast.Tuple):
-            yield from _texts(value.elts)
-
-
-@dataclass(frozen=True)
-class _Text:
-    value: str
-    lineno: int
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'
 
 
 if __name__ == "__main__":

@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 
 from core.cron import check_zone
 from core.database import now
-from core.schedule_queries import next_times, notes_of, when_in_words
+from core.schedule_queries import next_times, notes_of
 from core.schedule_specs import Retraining
 from core.schedule_states import SENTENCES
 from core.schedule_tables import Schedule, ScheduleRun, WebhookDelivery
 from core.tables import User
 from dashboard.api.schedule_schemas import FireTime, NoteView, RunView, ScheduleLinks, ScheduleView
 from dashboard.permissions import may_schedule
+from dashboard.spoken import when_words
+from dashboard.translation import said
 
 
 def schedule_view(
@@ -39,7 +41,7 @@ def schedule_view(
         id=schedule.id,
         name=schedule.name,
         owner=owner,
-        when=when_in_words(schedule.cron, schedule.time_zone, schedule.new_pairs),
+        when=when_words(schedule),
         cron=schedule.cron,
         time_zone=schedule.time_zone,
         new_pairs=schedule.new_pairs,
@@ -71,7 +73,7 @@ def run_view(run: ScheduleRun, note: WebhookDelivery | None = None) -> RunView:
         fire_time=run.fire_time,
         why=run.why,
         state=run.state,
-        sentence=run.reason or SENTENCES[run.state],
+        sentence=said(run.reason or SENTENCES[run.state]),
         prepare_job=run.prepare_job_id,
         train_job=run.train_job_id,
         pairs=run.pairs,

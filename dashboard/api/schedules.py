@@ -6,7 +6,7 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from core import schedules
-from core.cron import check_cron, in_words, next_fire_times
+from core.cron import check_cron, next_fire_times
 from core.database import now
 from core.schedule_queries import get_run, list_runs, list_schedules
 from core.schedule_specs import NewSchedule, ScheduleChange
@@ -32,6 +32,7 @@ from dashboard.api.schedule_views import fire_times, run_views, schedule_view
 from dashboard.identity import viewer
 from dashboard.permissions import require_scheduler
 from dashboard.services import services
+from dashboard.spoken import expression_words
 
 api = api_blueprint("schedules", "What is retrained by itself, and when.")
 
@@ -65,7 +66,7 @@ def preview(body: PreviewRequest) -> Response:
     plain = check_cron(body.cron, body.time_zone)
     with services().database.read() as session:
         times = next_fire_times(plain, body.time_zone, now(session))
-    return answer(Preview(words=in_words(plain), next=fire_times(times, body.time_zone, body.zone)))
+    return answer(Preview(words=expression_words(plain), next=fire_times(times, body.time_zone, body.zone)))
 
 
 @api.get("/schedules/<name>", responses={200: ScheduleDetails})

@@ -30,6 +30,7 @@ from dashboard.api.source_schemas import (
 from dashboard.identity import viewer
 from dashboard.permissions import require_submitter
 from dashboard.services import services
+from dashboard.spoken import estimate_words
 
 api = api_blueprint("sources", "Where the recordings of a job come from, and what it would come to.")
 
@@ -76,7 +77,7 @@ def how_long(query: EstimateQuery) -> Response:
             queue=here.settings.queue,
             priority=query.priority,
         )
-    return answer(EstimateView(**asdict(found), sentence=found.sentence))
+    return answer(EstimateView(**asdict(found), sentence=estimate_words(found)))
 
 
 @api.post("/sources/s3/check", responses={200: S3Found})

@@ -29,6 +29,7 @@ from dashboard.api.views import job_view
 from dashboard.identity import viewer
 from dashboard.permissions import require_priority, require_trainer
 from dashboard.services import services
+from dashboard.translation import said
 
 api = api_blueprint("trainings", "Training models, measuring them, and looking into them.")
 
@@ -87,7 +88,7 @@ def check(body: CheckRequest) -> Response:
         return answer(Checked(ok=False, problems=problems, spec=None))
     with services().database.read() as session:
         pinned, found = check_training(session, user, spec)
-    problems = [ProblemView(field=problem.field, message=problem.message) for problem in found]
+    problems = [ProblemView(field=problem.field, message=said(problem.message)) for problem in found]
     kept = None if problems else pinned.model_dump(mode="json")
     return answer(Checked(ok=not problems, problems=problems, spec=kept))
 

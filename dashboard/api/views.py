@@ -15,6 +15,7 @@ from core.states import ITEM_WITH_FACE, JOB_FINAL
 from core.tables import Job
 from core.training_queries import progress_of
 from dashboard.api.schemas import ErrorCount, ErrorView, ItemView, JobLinks, JobView, MarkView, RequestCounts
+from dashboard.translation import said
 
 
 def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobView:
@@ -56,7 +57,9 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
         finalizing_at=job.finalizing_at,
         finished_at=job.finished_at,
         purged_at=job.purged_at,
-        error=ErrorView(code=job.error_code, message=job.error_message or "") if job.error_code else None,
+        error=ErrorView(code=job.error_code, message=said(job.error_message or ""))
+        if job.error_code
+        else None,
         errors=[ErrorCount(code=c, count=n, example=m) for c, n, m in errors_by_code(session, job.id)]
         if with_errors
         else None,
@@ -76,7 +79,9 @@ def item_view(job_id: str, row: ItemRow, face_name: str | None, mark: FaceMark |
         key=row.key,
         name=row.name,
         state=row.state,
-        error=ErrorView(code=row.error_code, message=row.error_message or "") if row.error_code else None,
+        error=ErrorView(code=row.error_code, message=said(row.error_message or ""))
+        if row.error_code
+        else None,
         attempts=row.attempts,
         seconds=row.seconds,
         duration_seconds=row.duration_seconds,

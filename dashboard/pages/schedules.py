@@ -15,7 +15,6 @@ from core import schedules
 from core.collections import list_collections
 from core.database import now
 from core.errors import Conflict, NotFound
-from core.metric_words import metric_title
 from core.queries import get_job
 from core.schedule_queries import (
     get_run,
@@ -23,7 +22,6 @@ from core.schedule_queries import (
     list_schedules,
     next_times,
     notes_of,
-    when_in_words,
 )
 from core.schedule_specs import Retraining
 from core.schedule_states import RUN_OPEN, SENTENCES
@@ -43,6 +41,7 @@ from dashboard.schedule_words import (
     WHY_WORDS,
 )
 from dashboard.services import services
+from dashboard.spoken import metric_title, when_words
 from dashboard.training_words import TASK_WORDS
 
 bp = Blueprint("schedule_pages", __name__)
@@ -188,7 +187,7 @@ def _jobs(session: Session, user: User, shown: Sequence[ScheduleRun]) -> dict[st
 
 
 def _when(schedule: Schedule) -> str:
-    return when_in_words(schedule.cron, schedule.time_zone, schedule.new_pairs)
+    return when_words(schedule)
 
 
 def _choices() -> dict[str, Any]:

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import re
-import struct
+import time
 from pathlib import Path
 
 import pytest
 from flask import Flask, render_template, render_template_string
 
 from core.accounts import Role
-from dashboard.translation import Message, messages, register_translation, template
+from core.estimates import Estimate
+from dashboard.message_sources import Message, messages, template
+from dashboard.recognising import Shapes
+from dashboard.rendering import number, size
+from dashboard.spoken import estimate_words, expression_words
+from dashboard.translation import register_translation
+from tests.catalogues import write_catalogue
 from tests.conftest import REPOSITORY
 from tests.dashboard.conftest import Place
 
 TEMPLATES = REPOSITORY / "dashboard" / "templates"
-
-
-def write_catalogue(folder: Path, language: str, words: dict[str, str]) -> None:
-    """A compiled catalogue, as msgfmt makes them."""
-    entries = sorted({"": "Content-Type: text/plain; charset=UTF-8\n", **words}.items())
-    texts = [[text.encode() for text in column] for column in zip(*entries, strict=True)]
-    head, at = 28, 28 + 16 * len(entries)
-    tables, body = b"", b""
-    for column in texts:
-        for text in column:
-            tables += struct.pack("<II", len(text), at + len(body))
-            body += text + b"\0"
-    content = (
-        struct.pack("<7I", 0x950412DE, 0, len(entries), head, head + 8 * len(entries), 0, 0) + tables + body
-    )
-    path = folder / language / "LC_MESSAGES" / "dashboard.mo"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content)
 
 
 @pytest.fixture
@@ -74,6 +62,19 @@ def test_every_message_is_found_with_the_place_where_it_stands(tmp_path: Path) -
         "VE_conv",
         "Finds the face of a voice among 2",
     } <= texts  # of tables of words
+    assert {
+        "This job has already ended ({value}); there is nothing to cancel.",  # of an error
+        "You may not do this.",  # of a kind of error
+        "Choose at least one picture.",  # of a script
+        "Learning rate over time",  # of a setting
+        "Only admins do this.",  # of a module of sentences
+        "Face decoder, as the original",  # of a preset
+        "{shares}, seed {seed}",  # put together for a page
+    } <= texts
+    assert Message("{count} B", None, "dashboard/rendering.py") not in found
+    assert Message("{count} second", "{count} seconds", "") in {
+        Message(message.text, message.plural, "") for message in found
+    }
     (skip,) = (message for message in found if message.text == "Skip to the content")
     assert re.fullmatch(r"dashboard/templates/base\.html:\d+", skip.place)
     assert Message("%(count)s hour", "%(count)s hours", f"{own}/t.html:2") in list(messages(own))
@@ -158,3 +159,75 @@ def test_pages_and_their_tables_of_words_are_in_the_language_that_is_asked_for(
     assert "<b>0</b> von 2 Gesichtern" in jobs
     assert 'aria-label="Choose &lt;choir&gt;"' in jobs  # what the catalogue lacks is in English
     assert "<b>0</b> of 2 faces" in browser.get("/jobs").text
+
+
+def test_a_sentence_is_recognised_with_its_values_in_it() -> None:
+    shapes = Shapes(
+        iter(
+            (
+                "The model {name} is not known.",
+                "The model {name} is not known. Models like it: {names}.",
+                "{count} of the recordings are not here: send them first.",
+                "{a}: {b}",  # would be anything
+                "A brace {{ and {name} beside it",
+            )
+        )
+    )
+    for text, message, values in (
+        ("The model a.b@1 is not known.", "The model {name} is not known.", {"name": "a.b@1"}),
+        (
+            "The model x is not known. Models like it: y, z.",
+            "The model {name} is not known. Models like it: {names}.",
+            {"name": "x", "names": "y, z"},
+        ),
+        ("3 of the recordings are not here: send them first.", None, {"count": "3"}),
+        ("A brace { and x beside it", "A brace {{ and {name} beside it", {"name": "x"}),
+    ):
+        found = shapes.find(text)
+        assert found is not None, text
+        assert found[1] == values
+        assert message is None or found[0] == message
+    assert shapes.find("anything: else") is None
+    assert shapes.find("The model x is known.") is None
+    assert shapes.find("The model " + "x" * 5000 + " is not known.") is None  # too long to look at
+
+
+def test_a_recognised_sentence_costs_little_however_it_is_made() -> None:
+    shapes = Shapes(iter(["{a} and {b} and {c} and {d} and {e} go their own ways."]))
+    began = time.process_time()
+    assert shapes.find("x and " * 330) is None
+    assert time.process_time() - began < 2
+
+
+def test_people_are_refused_in_their_language_and_programs_in_english(
+    sqlite_place: Place, tmp_path: Path
+) -> None:
+    words = {
+        "This job has already ended ({value}); there is nothing to cancel.": "Schon zu Ende ({value}).",
+        "A label is a name, and may be empty.": "-",
+        "1,234.5": "1.234,5",
+        "{count} MB": "{count} Megabyte",
+        "About {time}, at {rate} a second.": "Etwa {time}, {rate} je Sekunde.",
+        "{count} minute\0{count} minutes": "{count} Minute\0{count} Minuten",
+    }
+    write_catalogue(tmp_path, "de", words)
+    register_translation(sqlite_place.app, tmp_path)
+    browser, script = sqlite_place.browser("ada", Role.ADMIN), sqlite_place.script("ada", Role.ADMIN)
+    job_id = script.job(1)
+    sqlite_place.worker().run()
+    german = {"Accept-Language": "de"}
+    asked = f"/api/v1/jobs/{job_id}/cancel"
+    assert "already ended (completed)" in script.post(asked, headers=german).get_json()["detail"]
+    refused = browser.client.post(asked, headers={**german, "X-CSRF-Token": browser.csrf})
+    assert refused.get_json()["detail"] == "Schon zu Ende (completed)."
+    with sqlite_place.app.test_request_context(headers=german):
+        assert size(12_345_600_000) == "12 GB"
+        assert size(2_345_678) == "2,3 Megabyte"
+        assert number(1234567) == "1.234.567"
+        found = Estimate("default@1", 5, 0, 0, 1, 1.5, 130.0)
+        assert estimate_words(found) == "Etwa 2 Minuten, 1,5 je Sekunde."
+        assert expression_words("0 3 * * *") == "Um 03:00"
+    assert estimate_words(found) == found.sentence == "About 2 minutes, at 1.5 a second."
+    for ahead, others in ((1, 0), (2, 1), (1200, 2)):
+        found = Estimate("default@1", 5, ahead, others, 1, 1.5, 4000.0)
+        assert estimate_words(found).replace("1 recording ", "1 recordings ") == found.sentence

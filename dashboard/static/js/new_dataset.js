@@ -41,7 +41,7 @@ function take({ files, unreadable }) {
     chosen.add({ key: one.path, path: one.path, file: one.file }, problem);
   }
   if (beside.size) {
-    note("beside", tn(
+    note("files-beside", tn(
       "{count} file that is neither media nor a table will be named in the report.",
       "{count} files that are neither media nor tables will be named in the report.",
       beside.size,

@@ -17,7 +17,7 @@ export class CannotSend extends Error {
 }
 
 class TryAgain extends Error {
-  constructor(after = 0) { super("try again"); this.after = after; }
+  constructor(after = 0) { super("try_again"); this.after = after; }
 }
 
 export class Uploads {
