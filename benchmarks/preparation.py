@@ -188,6 +188,13 @@ def plain_file(file: Path, feature: str, extract: Extract, out: Path) -> None:
     """Two processes, then one array."""
     place = out / file.parent.name
     place.mkdir(exist_ok=True)
+    levelled = level(file, place)
+    np.save(place / f"{file.stem}.npy", extract(levelled))
+    levelled.unlink()
+
+
+def level(file: Path, place: Path) -> Path:
+    """One process converts, one brings it to the loudness; answers the file in `place`."""
     converted, levelled = (place / f"{file.stem}{ending}.wav" for ending in ("", "_normalized"))
     quiet = ("ffmpeg", "-hide_banner", "-nostdin", "-y", "-i")
     told = subprocess.run(
@@ -204,9 +211,8 @@ def plain_file(file: Path, feature: str, extract: Extract, out: Path) -> None:
         check=True,
         capture_output=True,
     )
-    np.save(place / f"{file.stem}.npy", extract(levelled))
     converted.unlink()
-    levelled.unlink()
+    return levelled
 
 
 def librosa_extractor() -> Extract:

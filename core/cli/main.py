@@ -54,6 +54,7 @@ COMMANDS = {
     "erase": Entry("core.cli.erase", "Delete all recordings, faces and jobs of somebody."),
     "backup": Entry("core.cli.backup", "Write everything of a place into one file, while it works."),
     "restore": Entry("core.cli.restore", "Bring a backup back into an empty place."),
+    "bench": Entry("core.cli.bench", "Measure how fast this machine draws, and what the queue costs."),
     "doctor": Entry(
         "core.cli.doctor",
         "Show versions, servers, devices, what runs and how it is, and what to do about what is wrong.",

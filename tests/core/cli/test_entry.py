@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from core.cli.main import COMMANDS
+from core.cli.main import COMMANDS, app
 from tests.conftest import REPOSITORY
 
 HEAVY = ("boto3", "celery", "sqlalchemy", "torch", "flask", "psutil")
@@ -70,6 +70,22 @@ def test_draw_hands_everything_to_the_program_that_draws() -> None:
     answer = voicesketch("draw", "--help")
     assert answer.returncode == 0
     assert "--device" in answer.stdout
+
+
+def test_bench_hands_everything_to_the_measurement() -> None:
+    answer = voicesketch("bench", "infer", "--help")
+    assert answer.returncode == 0
+    assert "--quick" in answer.stdout
+
+
+def test_bench_says_what_to_do_where_there_is_no_checkout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("core.cli.bench.CHECKOUT", tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        app(["bench", "queue"])
+    assert ended.value.code == 2
+    assert "make install-dev" in capsys.readouterr().err
 
 
 def test_the_doctor_finds_what_the_stack_needs(tmp_path: Path) -> None:

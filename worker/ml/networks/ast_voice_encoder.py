@@ -111,15 +111,25 @@ class ASTVoiceEncoder(Encoder):
         embeddings = self.classifier(self.audio_spectrogram_transformer(features).pooler_output)
         return F.relu(embeddings) if self.config.final_relu else embeddings
 
+    def features(self, waveforms: Sequence[npt.NDArray[np.float32]]) -> torch.Tensor:
+        """What the network hears of waveforms `[T]`: `[N, frames, mel_bands]` on its device."""
+        windows = torch.from_numpy(fill_windows(waveforms, self.config)).to(self.device)
+        return filter_banks(windows, self.config)
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        """Embeddings float32 of `features`, a few clips at a time, with as many bits as the device is quick with."""
+        parts = []
+        for few in torch.split(features, _CLIPS_AT_ONCE.get(self.device.type, 1)):
+            with inference_precision(self.device, self.precision):
+                parts.append(self(few).float())
+        return torch.cat(parts)
+
     @torch.inference_mode()
     def encode(self, inputs: Sequence[npt.NDArray[np.float32]]) -> torch.Tensor:
         embeddings = [torch.empty(0, self.embedding_length, device=self.device)]
         at_once = _CLIPS_AT_ONCE.get(self.device.type, 1)
         for start in range(0, len(inputs), at_once):
-            windows = fill_windows(inputs[start : start + at_once], self.config)
-            features = filter_banks(torch.from_numpy(windows).to(self.device), self.config)
-            with inference_precision(self.device, self.precision):
-                embeddings.append(self(features).float())
+            embeddings.append(self.embed(self.features(inputs[start : start + at_once])))
         return torch.cat(embeddings)
 
 
