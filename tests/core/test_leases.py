@@ -9,6 +9,7 @@ import threading
 import pytest
 from sqlalchemy import func, select, update
 
+from core.chunks import InferChunk
 from core.database import Database
 from core.errors import LeaseLost
 from core.jobs import cancel_job
@@ -143,6 +144,31 @@ def test_a_poison_item_is_given_up_and_its_mates_are_finished(ledger: Ledger) ->
     assert ledger.counters(job)["done"] == 19
     failed = [item for item in ledger.items(job) if item.state is ItemState.FAILED]
     assert [(item.id, item.error_code) for item in failed] == [(poison, "worker_lost")]
+
+
+def test_what_lies_beside_a_poison_item_in_another_chunk_of_its_worker_is_finished_too(
+    ledger: Ledger,
+) -> None:
+    """Workers claim ahead: whoever dies, dies with two chunks in its hands."""
+    job = ledger.job(40)
+    poison = ledger.items(job)[7].id
+    worker = ledger.worker()
+    deaths = 0
+    while True:
+        held: list[InferChunk] = []
+        while len(held) < 2 and (chunk := ledger.try_claim(worker, size=16, lease_seconds=-1)) is not None:
+            held.append(chunk)
+        if not held:
+            break
+        if any(item.id == poison for chunk in held for item in chunk.items):
+            deaths += 1
+            reap(ledger.database, max_attempts=5)
+        else:
+            for chunk in held:
+                ledger.publish(chunk)
+    failed = [item.id for item in ledger.items(job) if item.state is ItemState.FAILED]
+    assert (failed, deaths) == ([poison], 5)
+    assert ledger.counters(job)["done"] == 39
 
 
 def test_a_higher_priority_goes_first(ledger: Ledger) -> None:
