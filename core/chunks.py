@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from core.chunk_moves import IS_LEASED
+from core.prepared import Prepared
 from core.specs import PROGRAM_KINDS, InferSpec, PrepareSpec
-from core.states import ItemState
 from core.tables import Attempt, Drawing, Item, Job, Recording
 
 
@@ -89,6 +91,20 @@ class ProgramChunk:
 Chunk = InferChunk | PrepareChunk | ProgramChunk
 
 
+_INFERENCE_ITEMS = Prepared(
+    select(Item.id, Item.name, Recording.sha256, Recording.object_key, Recording.size_bytes, Drawing.id)
+    .join(Recording, Recording.sha256 == Item.recording_sha256)
+    .outerjoin(
+        Drawing,
+        (Drawing.recording_sha256 == Recording.sha256)
+        & (Drawing.model_version_id == bindparam("model"))
+        & (Drawing.parameters_sha256 == bindparam("parameters")),
+    )
+    .where(Item.attempt_id == bindparam("attempt"), IS_LEASED)
+    .order_by(Item.position)
+)
+
+
 def read_chunk(session: Session, job: Job, attempt: Attempt) -> Chunk:
     """The chunk of an attempt that was just made."""
     if job.kind == "prepare":
@@ -98,27 +114,12 @@ def read_chunk(session: Session, job: Job, attempt: Attempt) -> Chunk:
     return _read_inference(session, job, attempt)
 
 
-def _held_by(attempt: Attempt) -> ColumnElement[bool]:
-    """Its items; the state is spelled out, so that both databases see that the index of what is held answers it."""
-    is_leased = Item.state == literal_column(f"'{ItemState.LEASED.value}'")
-    return (Item.attempt_id == attempt.id) & is_leased
-
-
 def _read_inference(session: Session, job: Job, attempt: Attempt) -> InferChunk:
     assert job.model_version_id is not None
     spec = InferSpec.model_validate(job.spec)
     parameters = spec.parameters_sha256()
-    rows = session.execute(
-        select(Item.id, Item.name, Recording.sha256, Recording.object_key, Recording.size_bytes, Drawing.id)
-        .join(Recording, Recording.sha256 == Item.recording_sha256)
-        .outerjoin(
-            Drawing,
-            (Drawing.recording_sha256 == Recording.sha256)
-            & (Drawing.model_version_id == job.model_version_id)
-            & (Drawing.parameters_sha256 == parameters),
-        )
-        .where(_held_by(attempt))
-        .order_by(Item.position)
+    rows = _INFERENCE_ITEMS.rows(
+        session, attempt=attempt.id, model=job.model_version_id, parameters=parameters
     )
     return InferChunk(
         attempt_id=attempt.id,
@@ -128,14 +129,16 @@ def _read_inference(session: Session, job: Job, attempt: Attempt) -> InferChunk:
         model_version_id=job.model_version_id,
         parameters_sha256=parameters,
         seed=spec.seed,
-        items=tuple(ClaimedItem(*row) for row in rows),
+        items=tuple(starmap(ClaimedItem, rows)),
     )
 
 
 def _read_preparation(session: Session, job: Job, attempt: Attempt) -> PrepareChunk:
     spec = PrepareSpec.model_validate(job.spec)
     rows = session.execute(
-        select(Item.id, Item.name, Item.position, Item.stage).where(_held_by(attempt)).order_by(Item.position)
+        select(Item.id, Item.name, Item.position, Item.stage)
+        .where(Item.attempt_id == attempt.id, IS_LEASED)
+        .order_by(Item.position)
     )
     return PrepareChunk(
         attempt_id=attempt.id,
@@ -149,7 +152,9 @@ def _read_preparation(session: Session, job: Job, attempt: Attempt) -> PrepareCh
 
 
 def _read_program(session: Session, job: Job, attempt: Attempt) -> ProgramChunk:
-    items = session.scalars(select(Item).where(_held_by(attempt)).order_by(Item.position)).all()
+    items = session.scalars(
+        select(Item).where(Item.attempt_id == attempt.id, IS_LEASED).order_by(Item.position)
+    ).all()
     return ProgramChunk(
         attempt_id=attempt.id,
         job_id=job.id,

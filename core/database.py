@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pysqlite3.dbapi2 as pysqlite3
-from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
@@ -98,10 +98,11 @@ class Database:
 
 def now(session: Session) -> datetime:
     """The database's own clock, so that leases do not depend on the clocks of workers."""
-    if session.get_bind().dialect.name == "sqlite":
-        stamp = session.scalar(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')"))
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        stamp = connection.exec_driver_sql("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')").scalar()
         return datetime.fromisoformat(str(stamp)).replace(tzinfo=UTC)
-    moment = session.scalar(text("SELECT clock_timestamp()"))
+    moment = connection.exec_driver_sql("SELECT clock_timestamp()").scalar()
     assert isinstance(moment, datetime)
     return moment.astimezone(UTC)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, func, insert, literal, select, true
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    insert,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session
 
 from core import audit
@@ -15,6 +21,7 @@ from core.database import now
 from core.errors import Conflict, InvalidRequest
 from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
+from core.new_items import count_sent, enter_items, row_of
 from core.outbox import ring
 from core.registry import input_of, resolve_model
 from core.schedule_tables import JobWebhook
@@ -27,10 +34,9 @@ from core.states import (
     ItemState,
     JobState,
 )
-from core.tables import Item, Job, Recording, RecordingOwner, Transition
+from core.tables import Item, Job, Transition
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
-_ROWS_AT_ONCE = 1000
 MOST_LABELS = 16
 LONGEST_LABEL_NAME = 64
 LONGEST_LABEL = 500
@@ -93,7 +99,7 @@ def create_job(
     job.rerun_of = rerun_of
     if webhook is not None:
         session.add(JobWebhook(job_id=job.id, url=webhook[0], secret=webhook[1]))
-    enter_items(session, job, (_item_row(number, item, at) for number, item in enumerate(items)))
+    enter_items(session, job, [row_of(number, item) for number, item in enumerate(items)], at=at)
     job.total = len(items)
     job.failed = sum(item.recording is None for item in items)
     job.pending = len(items) - job.failed
@@ -172,13 +178,6 @@ def enter_job(
     session.flush()
     session.add(Transition(job_id=job.id, old=None, new=JobState.VALIDATING.value, actor=owner_id, at=at))
     return job
-
-
-def enter_items(session: Session, job: Job, rows: Iterable[dict[str, object]]) -> None:
-    """Writes the items of a new job, each with its position, key, name and state."""
-    remaining = iter(rows)
-    while some := list(islice(remaining, _ROWS_AT_ONCE)):
-        session.execute(insert(Item), [{"job_id": job.id, "attempts": 0, "lost": 0, **row} for row in some])
 
 
 def queue_job(session: Session, job: Job, *, at: datetime) -> None:
@@ -326,22 +325,8 @@ def _check_items(session: Session, owner_id: str, items: Sequence[NewItem], max_
         seen.add(item.key)
         if item.recording is None and item.error_code is None:
             raise InvalidRequest(f"Item {number} ({item.key!r}) has neither a recording nor an error_code.")
-    wanted = sorted({item.recording for item in items if item.recording is not None})
-    known = 0
-    for start in range(0, len(wanted), _ROWS_AT_ONCE):
-        known += (
-            session.scalar(
-                select(func.count())
-                .select_from(RecordingOwner)
-                .join(Recording, Recording.sha256 == RecordingOwner.sha256)
-                .where(
-                    Recording.purged_at.is_(None),
-                    RecordingOwner.owner_id == owner_id,
-                    RecordingOwner.sha256.in_(wanted[start : start + _ROWS_AT_ONCE]),
-                )
-            )
-            or 0
-        )
+    wanted = {item.recording for item in items if item.recording is not None}
+    known = count_sent(session, owner_id, wanted)
     if known != len(wanted):
         raise InvalidRequest(f"{len(wanted) - known} of the recordings are not here: send them first.")
 
@@ -362,17 +347,3 @@ def _record_born_failed(session: Session, job: Job, at: datetime) -> None:
             .order_by(Item.id),
         )
     )
-
-
-def _item_row(position: int, item: NewItem, at: datetime) -> dict[str, object]:
-    failed = item.recording is None
-    return {
-        "position": position,
-        "key": item.key,
-        "name": item.name or item.key,
-        "recording_sha256": item.recording,
-        "state": ItemState.FAILED if failed else ItemState.PENDING,
-        "error_code": item.error_code if failed else None,
-        "error_message": item.error_message if failed else None,
-        "finished_at": at if failed else None,
-    }

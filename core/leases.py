@@ -10,16 +10,30 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from sqlalchemy import ColumnElement, and_, case, literal_column, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
+from core.chunk_moves import IS_LEASED, IS_PENDING, Run, lease_items
 from core.chunks import Chunk, read_chunk
 from core.database import Database, now
 from core.errors import LeaseLost
 from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
+from core.prepared import Prepared, table_of
 from core.processes import host_identity, is_alive
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_CLAIMABLE, AttemptState, ItemState, JobState
@@ -31,10 +45,33 @@ _COMPANY_AFTER_LOSS = 8
 _ALONE_AFTER_LOSSES = 2
 # A shard of a dataset holds many inputs: a few at once fill the time of a chunk.
 _LARGE_ITEMS_AT_ONCE = 4
-# Spelled out, so that both databases see that the index of what waits answers it.
-_IS_PENDING: ColumnElement[bool] = Item.state == literal_column(f"'{ItemState.PENDING.value}'")
 # The rate people see forgets what is older than about this.
 _RATE_MEMORY_SECONDS = 20.0
+_JOBS_LOOKED_AT = 16
+
+_ITEMS_IN_TURN = Prepared(
+    select(Item.stage, Item.lost, Item.position)
+    .where(Item.job_id == bindparam("of_job"), IS_PENDING)
+    .order_by(Item.stage, Item.lost, Item.position)
+    .limit(bindparam("size", type_=Integer()))
+)
+# What a worker holds in its own process that was lost at least so often.
+_HELD_BESIDE = Prepared(
+    select(Item.id)
+    .join(Attempt, Attempt.id == Item.attempt_id)
+    .join(Job, Job.id == Attempt.job_id)
+    .where(
+        Attempt.worker_id == bindparam("worker"),
+        Attempt.state == literal_column(f"'{AttemptState.ACTIVE.value}'"),
+        and_(*(Job.kind != kind for kind in sorted(PROGRAM_KINDS))),
+        IS_LEASED,
+        Item.lost >= bindparam("least"),
+    )
+    .limit(1)
+)
+_SERVE = Prepared(
+    update(table_of(User)).where(User.id == bindparam("owner")).values(served_at=bindparam("at"))
+)
 
 
 def claim_chunk(
@@ -51,19 +88,8 @@ def claim_chunk(
     Args:
         kinds: of jobs that the worker can take now; all of them when left out.
     """
-    waiting = (
-        select(Job.id)
-        .join(User, User.id == Job.owner_id)
-        .where(_waits(queue, kinds))
-        .order_by(
-            Job.priority.desc(),
-            case((User.served_at.is_(None), 0), else_=1),
-            User.served_at,
-            Job.created_at,
-            Job.id,
-        )
-    )
-    for job_id in session.scalars(waiting.limit(16)).all():
+    waiting = _waiting(None if kinds is None else frozenset(kinds))
+    for (job_id,) in waiting.rows(session, of_queue=queue):
         job = hold_job(session, job_id)
         if job.state in JOB_CLAIMABLE and job.pending > 0:
             try:
@@ -76,6 +102,24 @@ def claim_chunk(
     return None
 
 
+@lru_cache(maxsize=32)
+def _waiting(kinds: frozenset[str] | None) -> Prepared:
+    """The ids of the jobs with waiting work, those whose turn it is first."""
+    return Prepared(
+        select(Job.id)
+        .join(User, User.id == Job.owner_id)
+        .where(_waits(bindparam("of_queue"), kinds))
+        .order_by(
+            Job.priority.desc(),
+            case((User.served_at.is_(None), 0), else_=1),
+            User.served_at,
+            Job.created_at,
+            Job.id,
+        )
+        .limit(_JOBS_LOOKED_AT)
+    )
+
+
 class _NotBeside(Exception):
     """One of two claims holds what may take its worker down, and would take the other one's items down with it."""
 
@@ -85,9 +129,10 @@ def is_work_waiting(session: Session, queue: str, kinds: Collection[str] | None 
     return session.scalar(select(Job.id).where(_waits(queue, kinds)).limit(1)) is not None
 
 
-def _waits(queue: str, kinds: Collection[str] | None) -> ColumnElement[bool]:
-    waits = and_(Job.state.in_(JOB_CLAIMABLE), Job.finished_at.is_(None), Job.pending > 0, Job.queue == queue)
-    return waits if kinds is None else and_(waits, Job.kind.in_(kinds))
+def _waits(queue: str | BindParameter[str], kinds: Collection[str] | None) -> ColumnElement[bool]:
+    claimable = or_(*(Job.state == state for state in sorted(JOB_CLAIMABLE)))
+    waits = and_(claimable, Job.finished_at.is_(None), Job.pending > 0, Job.queue == queue)
+    return waits if kinds is None else and_(waits, or_(*(Job.kind == kind for kind in sorted(kinds))))
 
 
 def _claim_from(
@@ -98,49 +143,48 @@ def _claim_from(
         size = 1
     elif job.kind != "infer":
         size = min(size, _LARGE_ITEMS_AT_ONCE)
-    waiting = session.execute(
-        select(Item.stage, Item.lost, Item.position)
-        .where(Item.job_id == job.id, _IS_PENDING)
-        .order_by(Item.stage, Item.lost, Item.position)
-        .limit(size)
-    ).all()
-    stage, lost, first = waiting[0]
+    waiting = _ITEMS_IN_TURN.rows(session, of_job=job.id, size=size)
+    stage, lost, _ = waiting[0]
     if stage > 0 and _is_at_work_before(session, job, stage):
         return None
     alone = lost >= _ALONE_AFTER_LOSSES
-    if job.kind not in PROGRAM_KINDS and _is_in_company(session, worker_id, alone=alone):
+    if job.kind not in PROGRAM_KINDS and _HELD_BESIDE.rows(
+        session, worker=worker_id, least=0 if alone else _ALONE_AFTER_LOSSES
+    ):
         raise _NotBeside()
     limit = 1 if alone else _COMPANY_AFTER_LOSS if lost else size
-    last = max(one.position for one in waiting[:limit] if (one.stage, one.lost) == (stage, lost))
-    job.token += 1
+    alike = [position for s, n, position in waiting[:limit] if (s, n) == (stage, lost)]
+    token = job.token + 1
+    attempt_id = new_id("attempt")
+    # The job is held, so nothing else of the kind waits between the first and the last of them.
+    leased = lease_items(
+        session,
+        job,
+        Run(stage, lost, alike[0], alike[-1]),
+        attempt_id=attempt_id,
+        token=token,
+        actor=worker_id,
+        at=at,
+    )
+    job.token = token
     attempt = Attempt(
-        id=new_id("attempt"),
+        id=attempt_id,
         job_id=job.id,
-        token=job.token,
+        token=token,
         worker_id=worker_id,
         state=AttemptState.ACTIVE,
+        items=leased,
         progress=0,
         progress_at=at,
         lease_until=at + timedelta(seconds=lease_seconds),
         heartbeat_at=at,
         started_at=at,
     )
-    # Everything that waits between the first and the last of them: the job is held, so nothing else came in.
-    attempt.items = move_items(
-        session,
-        job,
-        and_(_IS_PENDING, Item.stage == stage, Item.lost == lost, Item.position.between(first, last)),
-        ItemState.LEASED,
-        old=ItemState.PENDING,
-        actor=worker_id,
-        at=at,
-        token=job.token,
-        values={"attempt_id": attempt.id, "token": job.token, "attempts": Item.attempts + 1},
-    )
     session.add(attempt)
     if job.state is JobState.QUEUED:
         move_job(session, job, JobState.RUNNING, actor=worker_id, at=at)
-    session.execute(update(User).where(User.id == job.owner_id).values(served_at=at))
+    _SERVE.count(session, owner=job.owner_id, at=at)
+    session.flush()
     return read_chunk(session, job, attempt)
 
 
@@ -150,38 +194,22 @@ def _is_at_work_before(session: Session, job: Job, stage: int) -> bool:
     return session.scalar(earlier.limit(1)) is not None
 
 
-def _is_in_company(session: Session, worker_id: str, *, alone: bool) -> bool:
-    """Whether a worker holds something in its own process that must be alone, or, for what must be, anything."""
-    held = (
-        select(Item.id)
-        .join(Attempt, Attempt.id == Item.attempt_id)
-        .join(Job, Job.id == Attempt.job_id)
-        .where(
-            Attempt.worker_id == worker_id,
-            # Spelled out for the indices, as above.
-            Attempt.state == literal_column(f"'{AttemptState.ACTIVE.value}'"),
-            Item.state == literal_column(f"'{ItemState.LEASED.value}'"),
-            Job.kind.not_in(PROGRAM_KINDS),
-        )
-    )
-    if not alone:
-        held = held.where(Item.lost >= _ALONE_AFTER_LOSSES)
-    return session.scalar(held.limit(1)) is not None
-
-
-def hold_attempt(session: Session, attempt_id: str) -> tuple[Job, Attempt]:
+def hold_attempt(session: Session, attempt_id: str, job_id: str | None = None) -> tuple[Job, Attempt]:
     """Takes the job of an attempt, then the attempt, for a fenced write.
+
+    Args:
+        job_id: of the attempt, if it is known; it is looked up otherwise.
 
     Raises:
         LeaseLost: the attempt is over, so its owner must write nothing.
     """
-    job_id = session.scalar(select(Attempt.job_id).where(Attempt.id == attempt_id))
+    job_id = job_id or session.scalar(select(Attempt.job_id).where(Attempt.id == attempt_id))
     if job_id is None:
         raise LeaseLost()
     job = hold_job(session, job_id)
     attempt = session.scalar(
         select(Attempt)
-        .where(Attempt.id == attempt_id, Attempt.state == AttemptState.ACTIVE)
+        .where(Attempt.id == attempt_id, Attempt.job_id == job_id, Attempt.state == AttemptState.ACTIVE)
         .execution_options(populate_existing=True)
     )
     if attempt is None:

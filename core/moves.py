@@ -6,34 +6,15 @@ job take turns, so that counters, items and transitions cannot drift apart; on S
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-from sqlalchemy import (
-    ClauseElement,
-    ColumnElement,
-    CursorResult,
-    Float,
-    FromClause,
-    String,
-    Text,
-    and_,
-    bindparam,
-    case,
-    func,
-    insert,
-    literal,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, and_, func, insert, literal, select, update
 from sqlalchemy.orm import Session
-from sqlalchemy.types import TypeEngine
 
-from core.errors import Conflict, LeaseLost, NotFound
+from core.errors import Conflict, NotFound
 from core.job_notes import enter_job_note
-from core.row_sets import OverRows, table_of
 from core.specs import PROGRAM_KINDS
 from core.states import ITEM_FINAL, ITEM_MOVES, JOB_FINAL, JOB_MOVES, ItemState, JobState
 from core.tables import Item, Job, Transition
@@ -102,23 +83,23 @@ def move_items(
     token: int | None = None,
     reason: str | None = None,
     values: Mapping[str, Any] | None = None,
-    old: ItemState | None = None,
 ) -> int:
     """Moves those items of a held job that `which` names and whose state allows it; answers how many moved.
 
     Args:
         which: a condition on `Item`; the job and the allowed states are added here.
         values: further columns to set in the same UPDATE.
-        old: only those in this state; they need not be counted by their states first.
     """
-    sources = [state for state, targets in ITEM_MOVES.items() if new in targets and old in (state, None)]
+    sources = [state for state, targets in ITEM_MOVES.items() if new in targets]
     condition = and_(Item.job_id == job.id, Item.state.in_(sources), which)
-    moved: dict[ItemState, int] = {}
-    if old is None:
-        counts = select(Item.state, func.count()).where(condition).group_by(Item.state)
-        moved = {ItemState(state): count for state, count in session.execute(counts)}
-        if not moved:
-            return 0
+    moved = {
+        ItemState(state): count
+        for state, count in session.execute(
+            select(Item.state, func.count()).where(condition).group_by(Item.state)
+        )
+    }
+    if not moved:
+        return 0
     session.execute(
         insert(Transition).from_select(
             ["job_id", "item_id", "old", "new", "actor", "token", "reason", "at"],
@@ -137,105 +118,15 @@ def move_items(
         )
     )
     settings = {"state": new, "finished_at": at if new in ITEM_FINAL else None, **(values or {})}
-    written = session.execute(
+    session.execute(
         update(Item).where(condition).values(settings), execution_options={"synchronize_session": False}
     )
-    if old is not None:
-        moved = {old: cast(CursorResult[Any], written).rowcount}
     for state, count in moved.items():
         setattr(job, state.value, getattr(job, state.value) - count)
     total = sum(moved.values())
     setattr(job, new.value, getattr(job, new.value) + total)
     session.flush()
     return total
-
-
-class ItemEnd(NamedTuple):
-    """What an attempt made of an item; also the row of it in the statements below."""
-
-    item_id: int
-    state: ItemState  # pending once more if its turn has to come again
-    drawing_id: str | None = None
-    seconds: float | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-
-
-_END_COLUMNS: dict[str, TypeEngine[Any]] = {
-    "item_id": table_of(Item).c.id.type,
-    "state": String(),
-    "drawing_id": String(),
-    "seconds": Float(),
-    "error_code": String(),
-    "error_message": Text(),
-}
-
-
-def _end_items(rows: FromClause, _dialect: str) -> ClauseElement:
-    items = table_of(Item)
-    at = bindparam("at", type_=items.c.finished_at.type)
-    return (
-        update(items)
-        .where(
-            items.c.id == rows.c.item_id,
-            items.c.job_id == bindparam("of_job"),
-            items.c.state == ItemState.LEASED,
-            items.c.attempt_id == bindparam("attempt"),
-            items.c.token == bindparam("fence"),
-        )
-        .values(
-            state=rows.c.state,
-            finished_at=case((rows.c.state != ItemState.PENDING.value, at)),
-            drawing_id=rows.c.drawing_id,
-            seconds=rows.c.seconds,
-            error_code=rows.c.error_code,
-            error_message=rows.c.error_message,
-        )
-    )
-
-
-def _record_ends(rows: FromClause, _dialect: str) -> ClauseElement:
-    moves = table_of(Transition)
-    source = select(
-        bindparam("of_job", type_=String()),
-        rows.c.item_id,
-        literal(ItemState.LEASED.value),
-        rows.c.state,
-        bindparam("by", type_=String()),
-        bindparam("fence", type_=moves.c.token.type),
-        bindparam("at", type_=moves.c.at.type),
-    )
-    return insert(moves).from_select(["job_id", "item_id", "old", "new", "actor", "token", "at"], source)
-
-
-_END_ITEMS = OverRows(_END_COLUMNS, _end_items)
-_RECORD_ENDS = OverRows(_END_COLUMNS, _record_ends)
-
-
-def end_items(
-    session: Session,
-    job: Job,
-    ends: Sequence[ItemEnd],
-    *,
-    attempt_id: str,
-    token: int,
-    actor: str,
-    at: datetime,
-) -> None:
-    """Moves items of a held job that an attempt holds, each to a state of its own.
-
-    Raises:
-        LeaseLost: one of them is not that attempt's any more; the transaction must be given up.
-    """
-    given = {"of_job": job.id, "fence": token, "at": at}
-    moved = _END_ITEMS.count(session, ends, attempt=attempt_id, **given)
-    if moved != len(ends):
-        raise LeaseLost()
-    _RECORD_ENDS.count(session, ends, by=actor, **given)
-    job.leased -= moved
-    for state, count in Counter(one.state for one in ends).items():
-        setattr(job, state, getattr(job, state) + count)
-    session.flush()
 
 
 def settle_job(session: Session, job: Job, *, actor: str, at: datetime) -> bool:

@@ -16,9 +16,10 @@ from core.database import now
 from core.dataset_plan import Plan
 from core.errors import InvalidRequest, LeaseLost
 from core.identifiers import new_id
-from core.jobs import enter_items, enter_job, job_of_key, queue_job
+from core.jobs import enter_job, job_of_key, queue_job
 from core.leases import count_progress, hold_attempt
 from core.moves import move_items, settle_job
+from core.new_items import NewRow, enter_items
 from core.specs import PrepareSpec
 from core.states import ItemState
 from core.tables import DatasetShard, DatasetVersion, Item, Job
@@ -107,30 +108,15 @@ def create_prepare_job(
         idempotency_key=idempotency_key,
         at=at,
     )
-    rows: list[dict[str, object]] = []
+    rows: list[NewRow] = []
     before = dict.fromkeys(("train", "validation", "test"), 0)
     for shard in shards:
         first = before[shard.split] + 1
         before[shard.split] += len(shard.entries)
-        rows.append(
-            {
-                "position": shard.number,
-                "key": f"shard-{shard.number:05d}",
-                "name": f"{shard.split}, inputs {first:,} to {before[shard.split]:,}",
-                "state": ItemState.PENDING,
-                "stage": SHARDS,
-            }
-        )
-    rows.append(
-        {
-            "position": len(shards),
-            "key": "dataset",
-            "name": "the dataset version",
-            "state": ItemState.PENDING,
-            "stage": VERSION,
-        }
-    )
-    enter_items(session, job, rows)
+        title = f"{shard.split}, inputs {first:,} to {before[shard.split]:,}"
+        rows.append(NewRow(shard.number, f"shard-{shard.number:05d}", title, stage=SHARDS))
+    rows.append(NewRow(len(shards), "dataset", "the dataset version", stage=VERSION))
+    enter_items(session, job, rows, at=at)
     job.total = job.pending = len(rows)
     queue_job(session, job, at=at)
     return job

@@ -24,14 +24,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from core.chunk_moves import ItemEnd, end_items
 from core.chunks import InferChunk
 from core.database import now
 from core.identifiers import new_ids
 from core.leases import count_progress, hold_attempt
-from core.moves import ItemEnd, end_items, settle_job
+from core.moves import settle_job
 from core.objects import StoredObject
 from core.outbox import ring
-from core.row_sets import OverRows, table_of
+from core.prepared import OverRows, table_of
 from core.states import ItemState
 from core.tables import Artifact, Drawing, Recording
 
@@ -85,7 +86,7 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
     # ring. Their rows are made before anything is held: from then on nobody else can write to an SQLite ledger.
     drawn = sorted((one for one in outcomes if isinstance(one, Drawn)), key=lambda one: one.recording_sha256)
     rows = _name_drawings(drawn)
-    job, attempt = hold_attempt(session, chunk.attempt_id)
+    job, attempt = hold_attempt(session, chunk.attempt_id, chunk.job_id)
     at = now(session)
     there = _still_there(session, [one.drawing_id for one in outcomes if isinstance(one, AlreadyDrawn)])
     written = set(

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from core.database import now
 from core.errors import Conflict, InvalidRequest, NotFound
-from core.jobs import enter_items, enter_job, job_of_key, queue_job
+from core.jobs import enter_job, job_of_key, queue_job
+from core.new_items import NewRow, enter_items
 from core.registry import resolve_model
 from core.specs import PROGRAM_KINDS
-from core.states import ItemState
 from core.tables import Job, User
 from core.training_requests import check_spec
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
@@ -123,17 +123,11 @@ def _enter(
         idempotency_key=idempotency_key,
         at=at,
     )
-    rows: list[dict[str, object]] = [
-        {
-            "position": stage,
-            "key": key,
-            "name": title.format(model=spec.model, dataset=spec.dataset),
-            "state": ItemState.PENDING,
-            "stage": stage,
-        }
+    rows = [
+        NewRow(stage, key, title.format(model=spec.model, dataset=spec.dataset), stage=stage)
         for stage, (key, title) in enumerate(steps)
     ]
-    enter_items(session, job, rows)
+    enter_items(session, job, rows, at=at)
     job.total = job.pending = len(rows)
     queue_job(session, job, at=at)
     return job
