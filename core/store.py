@@ -25,6 +25,7 @@ from core.objects import StoredObject
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket", "NoSuchUpload"}
 READ_AT_ONCE = 256 * 1024
 _DELETED_AT_ONCE = 1000  # S3 takes no more in one request
+_SENT_WITHOUT_LEAVE = 1024 * 1024  # bytes
 # Answers that are believed for what they hold: cut within its head, one would pass for an empty object or list.
 _WITH_CONTENT = ("GetObject", "HeadObject", "ListObjectsV2", "ListParts")
 
@@ -76,6 +77,7 @@ class Store:
         )
         for operation in _WITH_CONTENT:
             client.meta.events.register(f"before-parse.s3.{operation}", _refuse_cut_short)
+        client.meta.events.register_last("before-call.s3.PutObject", _ask_no_leave)
         return client
 
     def ensure_bucket(self) -> None:
@@ -258,6 +260,13 @@ class Store:
 def _pieces(key: str, body: Any) -> Iterator[bytes]:
     with _translated(key), body:
         yield from body.iter_chunks(READ_AT_ONCE)
+
+
+def _ask_no_leave(params: dict[str, Any], **_: object) -> None:
+    """Sends what is small along with its headers: waiting for leave to send it costs a round trip for each picture."""
+    body = params.get("body")
+    if isinstance(body, io.BytesIO) and body.getbuffer().nbytes <= _SENT_WITHOUT_LEAVE:
+        params["headers"].pop("Expect", None)
 
 
 @contextmanager
