@@ -6,6 +6,7 @@ forgetting something. A request with an `Authorization` header is judged by it a
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import datetime
 
@@ -17,6 +18,8 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from core.database import now
 from core.tables import User
 from core.tokens import holder_of_token, note_use, role_level, scope_level
+from dashboard.api.blueprint import PREFIX
+from dashboard.api.scopes import may_only_ask
 from dashboard.services import services
 
 _OPEN = frozenset(
@@ -37,6 +40,7 @@ _OPEN = frozenset(
 _USER = "user_id"
 _AT = "signed_in_at"
 _BY = "signed_in_by"
+_NAMED = re.compile(r"<(?:[^:<>]+:)?(\w+)>")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _NO_CEILING = scope_level(None)
 
@@ -50,7 +54,7 @@ def identify() -> None:
 
 def require_identity() -> ResponseReturnValue | None:
     """Runs before every request; refuses, or sends to the sign-in page, whoever is nobody."""
-    if g.user is not None and g.ceiling == 0 and request.method not in _READING:
+    if g.user is not None and g.ceiling == 0 and not _reads():
         # Here and not in each route, so that none can be left open to a token that only reads.
         raise Forbidden("This token may only read. Make one with the scope submit for this.")
     if g.user is not None or request.endpoint in _OPEN:
@@ -60,6 +64,15 @@ def require_identity() -> ResponseReturnValue | None:
     if request.path.startswith("/api/") or request.endpoint == "metrics.metrics":
         raise Unauthorized("Send a token as `Authorization: Bearer vs_…`, or sign in.")
     return redirect(url_for("sign_in.ask"), 303)
+
+
+def _reads() -> bool:
+    """Whether this request changes nothing, by its method or by its route."""
+    if request.method in _READING:
+        return True
+    rule = request.url_rule.rule if request.url_rule is not None else ""
+    path = _NAMED.sub(r"{\1}", rule.removeprefix(PREFIX))
+    return rule.startswith(PREFIX) and may_only_ask(request.method, path)
 
 
 def sign_in(user: User, by: str, at: datetime | None = None) -> None:

@@ -1,6 +1,7 @@
 """The least scope that a token needs for each route, for the description of the API.
 
-What may be done is judged where it is done (`dashboard/permissions.py`); a test holds this to it, by asking.
+What may be done is judged where it is done (`dashboard/permissions.py`); a test holds this to it, by asking. One thing
+is judged by this file: a token that only reads gets no further than to what is read, and to what is only asked for.
 """
 
 from __future__ import annotations
@@ -48,6 +49,27 @@ _ADMIN = frozenset(
 )
 
 
+# POST for the length of what is asked, and not for a change; an erasure is a dry run unless it says otherwise.
+_ASKING = frozenset(
+    {
+        "POST /jobs/{job_id}/contact-sheet.pdf",
+        "POST /jobs/{job_id}/faces.zip",
+        "POST /manifests/check",
+        "POST /recordings/check",
+        "POST /schedules/preview",
+        "POST /trainings/check",
+        "POST /erasure",
+    }
+)
+# These refuse what would change something themselves.
+_ASKING_WHEN_DRY = frozenset({"POST /jobs/{job_id}/rerun"})
+
+
+def may_only_ask(method: str, path: str) -> bool:
+    """Whether a token that only reads comes as far as the route; the path as of `least_scope`."""
+    return f"{method.upper()} {path}" in _ASKING | _ASKING_WHEN_DRY
+
+
 def least_scope(method: str, path: str) -> str:
     """`read`, `submit`, `operate` or `admin`; the path is the one below `/api/v1`, with names in braces."""
     route = f"{method.upper()} {path}"
@@ -55,4 +77,4 @@ def least_scope(method: str, path: str) -> str:
         return "admin"
     if route in _OPERATE:
         return "operate"
-    return "read" if method.upper() == "GET" else "submit"
+    return "read" if method.upper() == "GET" or route in _ASKING else "submit"

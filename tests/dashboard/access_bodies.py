@@ -42,6 +42,7 @@ JSON: dict[str, Any] = {
     "POST /api/v1/jobs/{queued}/priority first": {"priority": 1},
     "POST /api/v1/jobs/steer": {"jobs": ["{queued}"], "action": "pause"},
     "POST /api/v1/jobs/{job}/rerun": {"model": "{model}", "which": "all"},
+    "POST /api/v1/jobs/{job}/rerun dry": {"model": "{model}", "which": "all", "dry_run": True},
     "POST /api/v1/models": {
         "name": "{new}",
         "files": [

@@ -41,13 +41,13 @@ GET    /api/v1/jobs/{job}/comparison                     401     200     404    
 GET    /api/v1/jobs/{job}/comparison/{queued}            401     200     404    200     200      200    200     200
 POST   /api/v1/jobs/{queued}/cancel                      401     403     404    200     200      200    403     403
 GET    /api/v1/jobs/{job}/contact-sheet.pdf              401     200     404    200     200      200    200     200
-POST   /api/v1/jobs/{job}/contact-sheet.pdf              401     200     404    200     200      200    403     200
+POST   /api/v1/jobs/{job}/contact-sheet.pdf              401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/contact-sheet.png              401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/curves                     401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/errors.jsonl                   401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/events                         401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/faces.zip                      401     200     404    200     200      200    200     200
-POST   /api/v1/jobs/{job}/faces.zip                      401     200     404    200     200      200    403     200
+POST   /api/v1/jobs/{job}/faces.zip                      401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/files                      401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/files.zip                  401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/files/{left}               401     200     404    200     200      200    200     200
@@ -68,6 +68,7 @@ POST   /api/v1/jobs/{queued}/pause                       401     403     404    
 POST   /api/v1/jobs/{queued}/priority                    401     403     404    200     200      200    403     403
 POST   /api/v1/jobs/{queued}/priority first              401     403     403    403     200      200    403     403
 POST   /api/v1/jobs/{job}/rerun                          401     403     404    201     201      201    403     201
+POST   /api/v1/jobs/{job}/rerun dry                      401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/results.csv                    401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/results.jsonl                  401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/results.parquet                401     200     404    200     200      200    200     200
@@ -78,7 +79,7 @@ GET    /api/v1/jobs/{job}/throughput                     401     200     404    
 GET    /api/v1/jobs/{job}/timeline                       401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{program}/training                   401     200     404    200     200      200    200     200
 GET    /api/v1/jobs/{job}/webhook                        401     200     404    200     200      200    200     200
-POST   /api/v1/manifests/check                           401     200     200    200     200      200    403     200
+POST   /api/v1/manifests/check                           401     200     200    200     200      200    200     200
 GET    /api/v1/me                                        401     200     200    200     200      200    200     200
 GET    /api/v1/models                                    401     200     200    200     200      200    200     200
 POST   /api/v1/models                                    401     403     403    403     201      201    403     403
@@ -94,11 +95,11 @@ GET    /api/v1/models/{model}/lineage                    401     200     200    
 POST   /api/v1/models/{model}/promote                    401     403     403    403     200      200    403     403
 GET    /api/v1/queues                                    401     200     403    403     200      200    200     200
 PUT    /api/v1/recordings                                401     403     201    201     201      201    403     201
-POST   /api/v1/recordings/check                          401     200     200    200     200      200    403     200
+POST   /api/v1/recordings/check                          401     200     200    200     200      200    200     200
 GET    /api/v1/recordings/{recording}                    401     404     404    200     404      404    404     404
 GET    /api/v1/schedules                                 401     200     200    200     200      200    200     200
 POST   /api/v1/schedules                                 401     403     403    403     201      201    403     403
-POST   /api/v1/schedules/preview                         401     200     200    200     200      200    403     200
+POST   /api/v1/schedules/preview                         401     200     200    200     200      200    200     200
 DELETE /api/v1/schedules/{schedule}                      401     403     403    403     200      200    403     403
 GET    /api/v1/schedules/{schedule}                      401     200     200    200     200      200    200     200
 PATCH  /api/v1/schedules/{schedule}                      401     403     403    403     200      200    403     403
@@ -108,7 +109,7 @@ POST   /api/v1/schedules/{schedule}/run                  401     403     403    
 GET    /api/v1/schedules/{run_of}/runs/{run}             401     200     200    200     200      200    200     200
 POST   /api/v1/schedules/{run_of}/runs/{run}/cancel      401     403     403    403     200      200    403     403
 POST   /api/v1/schedules/{schedule}/secret               401     403     403    403     200      200    403     403
-POST   /api/v1/erasure                                   401     200     200    200     200      200    403     200
+POST   /api/v1/erasure                                   401     200     200    200     200      200    200     200
 POST   /api/v1/erasure other                             401     403     403    403     403      200    403     403
 POST   /api/v1/erasure own                               401     403     400    400     400      400    403     400
 GET    /api/v1/retention                                 401     403     403    403     200      200    403     403
@@ -124,7 +125,7 @@ POST   /api/v1/tokens                                    401     201     201    
 POST   /api/v1/tokens more                               401     403     403    403     201      201    403     403
 DELETE /api/v1/tokens/{token}                            401     404     404    200     404      404    403     404
 POST   /api/v1/trainings                                 401     403     403    403     201      201    403     403
-POST   /api/v1/trainings/check                           401     200     200    200     200      200    403     200
+POST   /api/v1/trainings/check                           401     200     200    200     200      200    200     200
 GET    /api/v1/trainings/presets                         401     200     200    200     200      200    200     200
 POST   /api/v1/uploads                                   401     403     201    201     201      201    403     201
 DELETE /api/v1/uploads/{upload}                          401     403     404    200     404      404    403     404

@@ -71,6 +71,15 @@ def test_a_token_may_what_its_scope_says_and_never_more_than_its_user(place: Pla
     assert reading.get(f"/api/v1/jobs/{job}").status_code == 200
     refused = reading.post(f"/api/v1/jobs/{job}/cancel")
     assert refused.status_code == 403 and "only read" in refused.json["detail"]
+    # What only asks may be sent by POST; the same route with a change in mind may not.
+    asked = {"model": "default@1", "which": "all"}
+    dry = reading.post(f"/api/v1/jobs/{job}/rerun", json={**asked, "dry_run": True})
+    assert (dry.status_code, dry.json["items"], dry.json["job"]) == (200, 1, None)
+    assert reading.post(f"/api/v1/jobs/{job}/rerun", json=asked).status_code == 403
+    assert reading.post("/api/v1/erasure", json={}).json["dry_run"] is True
+    sure = {"dry_run": False, "confirm": "olga"}
+    assert reading.post("/api/v1/erasure", json=sure).status_code == 403
+    assert reading.post("/jobs/steer").status_code == 403
     refused = submitting.post(f"/api/v1/jobs/{of_ada}/cancel")
     assert refused.status_code == 403 and "scope" in refused.json["detail"]
     assert submitting.post(f"/api/v1/jobs/{job}/cancel").status_code == 200
