@@ -77,7 +77,7 @@ class Store:
         )
         for operation in _WITH_CONTENT:
             client.meta.events.register(f"before-parse.s3.{operation}", _refuse_cut_short)
-        client.meta.events.register_last("before-call.s3.PutObject", _ask_no_leave)
+        client.meta.events.register_last("before-call.s3", _ask_no_leave)
         return client
 
     def ensure_bucket(self) -> None:
