@@ -38,7 +38,7 @@ install: $(VENV)/.runtime ## Install what running needs into .venv
 install-dev: $(VENV)/.dev ## Install what testing needs as well
 
 test: $(VENV)/.dev ## Run every test but the soaks
-	@$(BIN)/python -m pytest -q -n $(PROCESSES) --dist loadfile $(PYTEST_ARGUMENTS)
+	@$(BIN)/python -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 soak: $(VENV)/.dev ## Run the tests that do the same many times over
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST_ARGUMENTS)

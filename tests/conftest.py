@@ -32,6 +32,34 @@ keep_what_is_always_the_same()
 passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64)
 
 
+# Files of few tests that take long. A process that began with one of them at the very end would leave the others with
+# nothing to do.
+_LONG_FILES = (
+    "tests/faults/test_rounds.py",
+    "tests/worker/training/test_program.py",
+    "tests/worker/training/test_resuming.py",
+    "tests/worker/training/test_default_model.py",
+    "tests/browser/test_every_page.py",
+    "tests/end_to_end/test_stack_crashes.py",
+    "tests/browser/test_submitting.py",
+    "tests/deploy/test_same_processes.py",
+    "tests/worker/test_retraining.py",
+    "tests/end_to_end/test_stack_start.py",
+    "tests/worker/training/test_training_jobs.py",
+    "tests/browser/test_watching.py",
+    "tests/core/stack/test_supervisor.py",
+    "tests/browser/test_gallery.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the files, long ones come first, and all others after them in their order."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    place = {REPOSITORY / file: number for number, file in enumerate(_LONG_FILES)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """The session's Valkey. Tests that stop or kill it start their own with `tests.servers.start_valkey`."""

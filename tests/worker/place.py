@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
-from core.bootstrap import prepare
+from core.accounts import ensure_admin
+from core.bootstrap import BUNDLED_MODEL
 from core.config import Settings
 from core.database import Database
 from core.jobs import create_job
 from core.recordings import take_in
+from core.registry import PRODUCTION, register_model
 from core.specs import InferSpec, NewItem
 from core.store import Store
 from tests.factories import Ledger
@@ -21,9 +23,13 @@ class Place:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         make_ledger(settings.database_url)
-        prepare(settings)
         self.database = Database(settings.database_url)
         self.store = Store(settings)
+        # The rest of `core.bootstrap.prepare`, which would look for migrations once more.
+        self.store.ensure_bucket()
+        with self.database.write() as session:
+            ensure_admin(session)
+        register_model(self.database, self.store, settings.model_folder, name=BUNDLED_MODEL, alias=PRODUCTION)
         self.ledger = Ledger(self.database)
 
     def submit(self, recordings: dict[str, bytes], spec: InferSpec | None = None) -> str:
