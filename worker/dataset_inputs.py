@@ -18,8 +18,9 @@ import numpy.typing as npt
 from core.dataset_plan import Entry
 from core.errors import NotFound, TooLarge
 from core.recipes import FaceRecipe, Recipe
+from worker.inputs import Decode
 from worker.ml.errors import ArrayError, AudioError, PictureError
-from worker.ml.images import Rgb, picture_png, read_picture
+from worker.ml.images import Rgb, picture_png
 from worker.ml.networks.pretrained import Encoder
 from worker.ml.preparation.arrays import read_array
 from worker.ml.preparation.faces import (
@@ -71,8 +72,14 @@ class InputReader:
     """From an entry to what is needed of it, in whichever thread. Never raises because of the input itself."""
 
     def __init__(
-        self, recipe: Recipe, voice: VoiceFeatures | None, cutter: FaceCutter | None, encoder: Encoder | None
+        self,
+        recipe: Recipe,
+        voice: VoiceFeatures | None,
+        cutter: FaceCutter | None,
+        encoder: Encoder | None,
+        decode: Decode,
     ) -> None:
+        self._decode = decode
         self._recipe, self._voice, self._cutter = recipe, voice, cutter
         self._embedding_length = EMBEDDING_LENGTH if encoder is None else encoder.embedding_length
 
@@ -104,28 +111,29 @@ class InputReader:
 
     def _hear(self, one: Input, content: bytes) -> None:
         assert self._voice is not None, "the plan holds recordings although the recipe takes no voices"
-        clip = self._voice.hear(content)
+        heard = self._decode("voice", content, self._voice.limits)
+        waveform = self._voice.used(heard.data)
         if self._voice.one_by_one:
-            one.members |= self._voice.of([clip.waveform])[0]
+            one.members |= self._voice.of([waveform])[0]
         else:
-            one.waveform = clip.waveform
+            one.waveform = waveform
         one.notes |= {
-            "duration_seconds": round(clip.duration_seconds, 3),
-            "loudness_dbfs": round(loudness_dbfs(clip.waveform), 2),
-            "sample_rate": clip.sample_rate,
-            "channels": clip.channels,
+            "duration_seconds": round(heard.duration_seconds or 0.0, 3),
+            "loudness_dbfs": round(loudness_dbfs(waveform), 2),
+            "sample_rate": heard.sample_rate,
+            "channels": heard.channels,
         }
 
     def _look(self, one: Input, content: bytes, fetch: Fetch) -> None:
         recipe, cutter = self._recipe.face, self._cutter
         assert recipe is not None, "the plan holds pictures although the recipe takes no faces"
         assert cutter is not None, "without a recipe of faces there is nothing to cut them by"
-        picture = read_picture(content)
-        height, width = picture.rgb.shape[:2]
+        picture = self._decode("face", content, None)
+        height, width = picture.data.shape[:2]
         one.notes |= {"width": width, "height": height, "format": picture.format}
         if picture.frames > 1:
             one.notes["frames"] = picture.frames  # only the first was taken
-        kept = cutter.keep(picture.rgb, landmarks=wants_landmarks(recipe, one.entry))
+        kept = cutter.keep(picture.data, landmarks=wants_landmarks(recipe, one.entry))
         if kept.faces is not None:
             one.notes["faces"] = kept.faces
         if PICTURE in recipe.outputs:

@@ -40,6 +40,7 @@ from core.preparing import (
 )
 from core.registry import resolve_model
 from core.store import Store
+from worker.decoding.decoders import Decoders
 from worker.ml.errors import MediaError
 from worker.models import Models
 
@@ -61,11 +62,14 @@ _MAY_COME_BACK = frozenset({"changed_while_read", "unreadable_file"})
 class DatasetWork:
     """One per process; used from one thread at a time. Keeps the plan and the networks of the job it last saw."""
 
-    def __init__(self, database: Database, store: Store, models: Models, device: str) -> None:
+    def __init__(
+        self, database: Database, store: Store, models: Models, device: str, decoders: Decoders
+    ) -> None:
         self._database = database
         self._store = store
         self._models = models
         self._device = device
+        self._decoders = decoders
         self._plan: Plan | None = None
         self._plan_sha256 = ""
         # Of the plan: cutting it anew for each shard would cost more the larger it is.
@@ -141,7 +145,12 @@ class DatasetWork:
         from worker.preparation import Preparer
 
         if self._preparer is None:
-            self._preparer = Preparer(plan.recipe, device=self._device, face_encoder=self._face_encoder(plan))
+            self._preparer = Preparer(
+                plan.recipe,
+                device=self._device,
+                face_encoder=self._face_encoder(plan),
+                decode=self._decoders.decode,
+            )
         with tempfile.TemporaryDirectory(prefix="voicesketch-") as folder:
             made = self._preparer.prepare(shard, self._fetch, Path(folder), watch)
             with made.tar.open("rb") as file:

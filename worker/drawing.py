@@ -80,10 +80,10 @@ _Told = Callable[[], None]  # what the driver's thread has to do about something
 class DrawingLine:
     """All methods are called from one thread, which drives the line."""
 
-    def __init__(self, store: Store, limits: Limits) -> None:
+    def __init__(self, store: Store, decoders: Decoders, limits: Limits) -> None:
         self._store = store
         self._limits = limits
-        self._decoding = Decoders()  # its processes start while the first model loads
+        self._decoding = decoders
         self._hearing = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._drawing = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self._writing = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
@@ -138,7 +138,6 @@ class DrawingLine:
         """Starts nothing more. What is at the network is drawn for nobody."""
         for pool in (self._hearing, self._drawing, self._writing):
             pool.shutdown(wait=False, cancel_futures=True)
-        self._decoding.close()
 
     # -- in the threads of the stations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -24,11 +25,17 @@ class Given:
         data: waveform float32 `[T]` at 16 kHz, or picture uint8 RGB `[H, W, 3]`.
         duration_seconds: of the recording; None for a picture.
         kind: which of the two it is.
+        sample_rate, channels: of the recording, in Hz.
+        format, frames: of the picture's file; of several pictures in it the first is taken.
     """
 
     data: npt.NDArray[Any]
     duration_seconds: float | None
     kind: Literal["voice", "face"]
+    sample_rate: int | None = None
+    channels: int | None = None
+    format: str | None = None
+    frames: int = 1
 
     def shown(self) -> bytes:
         """A small PNG that says what was given: a spectrogram, or the picture itself."""
@@ -51,6 +58,11 @@ class Given:
         return picture_png(frame)
 
 
+Decode = Callable[
+    [Literal["voice", "face"], bytes, "Limits | None"], Given
+]  # `read_input`, here or elsewhere
+
+
 def read_input(
     kind: Literal["voice", "face"], source: bytes | Path | BinaryIO, limits: Limits | None = None
 ) -> Given:
@@ -67,7 +79,9 @@ def read_input(
         from worker.ml.audio import DEFAULT_LIMITS, decode
 
         clip = decode(source, limits or DEFAULT_LIMITS)
-        return Given(clip.waveform, clip.duration_seconds, kind)
+        return Given(
+            clip.waveform, clip.duration_seconds, kind, sample_rate=clip.sample_rate, channels=clip.channels
+        )
     from worker.ml.images import read_picture
 
     try:
@@ -77,7 +91,8 @@ def read_input(
         raise PictureError(
             "unreadable_file", f"The file cannot be read ({reason}). Check its path and rights."
         ) from failure
-    return Given(read_picture(content).rgb, None, kind)
+    picture = read_picture(content)
+    return Given(picture.rgb, None, kind, format=picture.format, frames=picture.frames)
 
 
 def _content(source: bytes | Path | BinaryIO) -> bytes:

@@ -25,6 +25,7 @@ from core.dataset_plan import Shard
 from core.recipes import Recipe
 from worker.dataset_assembly import AssembledDataset, assemble
 from worker.dataset_inputs import Changed, Fetch, Input, InputReader, wants_landmarks
+from worker.inputs import Decode, read_input
 from worker.ml.devices import choose_device
 from worker.ml.errors import ModelError
 from worker.ml.face_finder import FaceFinder
@@ -74,18 +75,21 @@ class Preparer:
         device: str = "auto",
         face_encoder: Encoder | None = None,
         threads: int | None = None,
+        decode: Decode = read_input,
     ) -> None:
         """
         Args:
             device: where features are computed.
             face_encoder: makes embeddings of pictures, where the recipe asks for them.
             threads: that read and decode.
+            decode: reads recordings and pictures; those of strangers where they can do no harm.
 
         Raises:
             ModelError: `device_not_found`.
         """
         self._recipe = recipe
         self._encoder = face_encoder
+        self._decode = decode
         self._threads = threads or max(2, min(16, os.cpu_count() or 2))
         self._voice: VoiceFeatures | None = None
         if recipe.voice is not None:
@@ -113,7 +117,7 @@ class Preparer:
             ModelError: what the recipe needs is not there: dlib, or an encoder of faces.
             OSError: the folder cannot be written.
         """
-        reader = InputReader(self._recipe, self._voice, self._cutter(shard), self._encoder)
+        reader = InputReader(self._recipe, self._voice, self._cutter(shard), self._encoder, self._decode)
         first = shard.number * self._recipe.shard_entries
         tar = folder / f"{shard.number:05d}.tar"
         account = _Account(shard)

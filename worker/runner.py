@@ -25,6 +25,7 @@ from core.specs import PROGRAM_KINDS
 from core.store import Store
 from core.workers import end_worker, register_worker
 from worker.dataset_work import DatasetWork
+from worker.decoding.decoders import Decoders
 from worker.drawing import BATCH, DrawingLine, OpenChunk
 from worker.ml.audio import Limits
 from worker.ml.errors import ModelError
@@ -60,10 +61,14 @@ class Runner:
         with self._database.write() as session:
             self.worker_id = register_worker(session, queue=settings.queue, device=settings.device)
         self._pulse = Pulse(self._database, settings, self.worker_id)
-        self._line = DrawingLine(self._store, Limits(max_seconds=settings.max_recording_seconds))
+        self._decoders = Decoders()  # their processes start while the first model loads
+        limits = Limits(max_seconds=settings.max_recording_seconds)
+        self._line = DrawingLine(self._store, self._decoders, limits)
         self._open: list[OpenChunk] = []
         # Preparations take a thread of their own: a dataset in the making must not keep ten recordings waiting.
-        self._dataset_work = DatasetWork(self._database, self._store, self._models, settings.device)
+        self._dataset_work = DatasetWork(
+            self._database, self._store, self._models, settings.device, self._decoders
+        )
         self._preparer = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._preparing: dict[Future[bool], PrepareChunk] = {}
         # Trainings and the like run in processes of their own, one at a time; a thread sees each through.
@@ -109,6 +114,7 @@ class Runner:
         self._pulse.end()
         self._supervising.shutdown(wait=False, cancel_futures=True)
         self._line.close()
+        self._decoders.close()
         self._preparer.shutdown(wait=False, cancel_futures=True)
         try:
             for one in self._open:

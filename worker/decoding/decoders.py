@@ -67,11 +67,12 @@ class Decoders:
         for _ in range(count or max(2, len(os.sched_getaffinity(0)))):
             self._slots.put(_Slot(self._begin))
 
-    def decode(self, kind: Kind, source: bytes | Path | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Given:
+    def decode(self, kind: Kind, source: bytes | Path | BinaryIO, limits: Limits | None = None) -> Given:
         """Decode a recording or a picture. Safe to call from any thread.
 
         Args:
             source: its content, where it lies, or an open, unbuffered file.
+            limits: of recordings.
 
         Raises:
             AudioError, PictureError: the file cannot be used; with `decoder_crashed`, `decoding_took_too_long` and
@@ -79,7 +80,7 @@ class Decoders:
             DecodingUnavailable: not the file's fault.
         """
         with _opened(source, kind) as file, self._lent() as slot:
-            return self._decode_in(slot, kind, file, limits)
+            return self._decode_in(slot, kind, file, limits or DEFAULT_LIMITS)
 
     @property
     def pids(self) -> list[int]:

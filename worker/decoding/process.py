@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import select
 import signal
@@ -19,6 +18,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
+from worker.decoding.answers import understand
 from worker.decoding.bounds import Bounds
 from worker.decoding.messages import Hung, memory_file, receive, send
 from worker.inputs import Given
@@ -122,7 +122,7 @@ class DecodingProcess:
             answer, _ = receive(self._line)
         except (Hung, ValueError) as failure:  # ValueError: another thread closed the line meanwhile
             raise Ended(self._how_it_ended()) from failure
-        return self._given(kind, limits, answer)
+        return self._given(kind, answer)
 
     def close(self) -> None:
         """Ends it, whatever it is doing. May be called more than once, and from any thread."""
@@ -154,29 +154,19 @@ class DecodingProcess:
             return "computed_too_long"
         return "killed" if -code in _FROM_OUTSIDE else "crashed"
 
-    def _given(self, kind: Kind, limits: Limits, answer: dict[str, Any]) -> Given:
+    def _given(self, kind: Kind, answer: dict[str, Any]) -> Given:
         """Takes the answer for no more than it is: the process may have been taken over by the file."""
         if isinstance(code := answer.get("code"), str) and isinstance(message := answer.get("message"), str):
             raise AudioError(code, message) if kind == "voice" else PictureError(code, message)
         if isinstance(fault := answer.get("fault"), str):
             raise Fault(fault)
-        shape, seconds = answer.get("shape"), answer.get("duration_seconds")
-        data = self._room_for(kind, shape) if _is_plausible(kind, seconds) else None
-        if data is None or not self._read_into(data):
+        given = understand(kind, answer, self._bounds.result_bytes)
+        if given is None or not self._read_into(given.data):
             self.close()
             raise Ended("crashed")
-        if data.nbytes > KEPT_BYTES:
+        if given.data.nbytes > KEPT_BYTES:
             self._result.truncate(0)
-        return Given(data, seconds, kind)
-
-    def _room_for(self, kind: Kind, shape: object) -> npt.NDArray[Any] | None:
-        if not isinstance(shape, list) or not all(isinstance(side, int) and side > 0 for side in shape):
-            return None
-        fits = len(shape) == 1 if kind == "voice" else len(shape) == 3 and shape[2] == 3
-        kind_of_number = np.dtype(np.float32 if kind == "voice" else np.uint8)
-        if not fits or math.prod(shape) * kind_of_number.itemsize > self._bounds.result_bytes:
-            return None
-        return np.empty(tuple(shape), kind_of_number)
+        return given
 
     def _read_into(self, data: npt.NDArray[Any]) -> bool:
         # Copied, not mapped: whoever shortens a mapped file kills those that look at it.
@@ -188,12 +178,6 @@ class DecodingProcess:
                 return False
             at += got
         return True
-
-
-def _is_plausible(kind: Kind, seconds: object) -> bool:
-    if kind == "face":
-        return seconds is None
-    return isinstance(seconds, int | float) and 0 <= seconds < float("inf")
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import AvifImagePlugin, Image
 
+from worker.decoding.answers import tell
 from worker.decoding.bounds import Bounds, allow_cpu
 from worker.decoding.messages import Hung, receive, send
 from worker.inputs import read_input
@@ -53,10 +54,7 @@ def _answer(question: dict[str, Any], file: BinaryIO, result: int) -> dict[str, 
         return {"code": refusal.code, "message": refusal.message}
     except Exception:  # noqa: BLE001  # a fault of ours: the worker tells it, this process goes on
         return {"fault": traceback.format_exc()[-_LONGEST_TRACE:]}
-    return {
-        "shape": list(given.data.shape),
-        "duration_seconds": given.duration_seconds,
-    }
+    return tell(given)
 
 
 def _lay_down(data: npt.NDArray[Any], result: int) -> None:

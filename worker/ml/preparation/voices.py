@@ -69,8 +69,17 @@ class VoiceFeatures:
         Raises:
             AudioError: the recording cannot be used.
         """
-        clip = decode(content, Limits(heard_seconds=self.seconds + _BEYOND_SECONDS))
-        return replace(clip, waveform=clip.waveform[: round(self.seconds * SAMPLE_RATE)])
+        clip = decode(content, self.limits)
+        return replace(clip, waveform=self.used(clip.waveform))
+
+    @property
+    def limits(self) -> Limits:
+        """How much of a recording is to be decoded."""
+        return Limits(heard_seconds=self.seconds + _BEYOND_SECONDS)
+
+    def used(self, waveform: Array) -> Array:
+        """What features are made of, of a recording decoded within `limits`: float32 `[T]`."""
+        return waveform[: round(self.seconds * SAMPLE_RATE)]
 
     def of(self, waveforms: Sequence[Waveform]) -> list[dict[str, Array]]:
         """The features of each of some recordings.
