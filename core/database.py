@@ -21,6 +21,7 @@ from core.errors import InvalidSettings
 # Older libraries can corrupt a WAL database when a checkpoint and a writer meet ("WAL-reset" race).
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_SECONDS = 30
+_WRITE_OVER_MILLISECONDS = 500  # nobody else can write meanwhile
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -92,6 +93,18 @@ class Database:
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def write_over(self) -> None:
+        """Lets no copy of what was deleted lie beside the database file: SQLite keeps old pages in its log for a while.
+
+        Whoever reads or writes at this moment is waited for a little; what is left then goes with a later call.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_WRITE_OVER_MILLISECONDS}")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}")
+
     def dispose(self) -> None:
         self.engine.dispose()
 
@@ -115,6 +128,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA synchronous=FULL")  # a ledger that forgets a commit after a power cut is none
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA mmap_size=0")
+    cursor.execute("PRAGMA secure_delete=ON")  # what is deleted is written over, and no longer read from the file
     cursor.close()
 
 

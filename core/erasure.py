@@ -2,7 +2,8 @@
 
 What others have, too, stays theirs: a recording that somebody else sent as well, a face that another's job shows.
 Datasets, trainings and models are made of many people's data and are relied on by others; they are not touched, and
-the answer names what is left of them, for an admin to decide. The account stays. The audit log keeps that it happened.
+the answer names what is left of them, for an admin to decide: also datasets of others that hold these recordings, and
+models that were trained on those. The account stays. The audit log keeps that it happened, and which models those are.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from core.tables import (
     Transition,
     User,
 )
+from core.trained_with import Use, find_use
 from core.training_tables import JobFile, LogLine, Measurement, TrainingProgress
 from core.upload_tables import Upload
 from core.uploads import discard
@@ -44,6 +46,7 @@ from core.uploads import discard
 # Jobs of these kinds are somebody's own; the others made datasets and models.
 _OWN_KINDS = ("infer",)
 _ROWS_AT_ONCE = 200
+_LOOK_SECONDS = 5.0
 
 
 @dataclass
@@ -75,11 +78,16 @@ def find_user(session: Session, name_or_id: str) -> User:
     return user
 
 
-def preview_erasure(database: Database, user_id: str) -> Erased:
+def preview_erasure(database: Database, store: Store, user_id: str) -> Erased:
     """What somebody sent and had drawn, by what the ledger knows now. What others have, too, would stay.
 
-    Changes nothing, and is a matter of milliseconds however much there is.
+    Changes nothing, and is a matter of milliseconds however much there is, and of at most `_LOOK_SECONDS` where many
+    datasets are to be looked through.
+
+    Raises:
+        StorageUnavailable: try again later.
     """
+    use = find_use(database, store, user_id, seconds=_LOOK_SECONDS)
     with database.read() as session:
         own = _own_jobs(user_id)
         counts = {
@@ -93,7 +101,7 @@ def preview_erasure(database: Database, user_id: str) -> Erased:
         waiting = select(func.count()).select_from(Job).where(own, Job.finished_at.is_(None))
         return Erased(
             {name: session.scalar(query) or 0 for name, query in counts.items()},
-            _left(session, user_id),
+            _left(session, user_id, use),
             session.scalar(waiting) or 0,
         )
 
@@ -111,6 +119,7 @@ def erase(
     Raises:
         StorageUnavailable: try again later.
     """
+    use = find_use(database, store, user_id, seconds=_LOOK_SECONDS)  # while it is known what they sent
     deadline, gone = Deadline(seconds), Erased(dict.fromkeys(("jobs", "recordings", "faces", "uploads"), 0))
     _cancel(database, user_id, actor)
     gone.finished = (
@@ -122,11 +131,17 @@ def erase(
     )
     gone.waiting = _count_jobs(database, user_id)
     with database.write() as session:
-        gone.left = _left(session, user_id)
+        gone.left = _left(session, user_id, use)
         gone.finished = gone.finished and not gone.waiting
         if any(gone.counts.values()):
-            details = {"counts": gone.counts, "finished": gone.finished}
+            details = {
+                "counts": gone.counts,
+                "finished": gone.finished,
+                "trained_models": use.models,
+                "datasets_of_others": use.datasets,
+            }
             audit.record(session, actor=actor, action="user.erase", subject=user_id, details=details)
+    database.write_over()
     return gone
 
 
@@ -293,8 +308,8 @@ def _not_collected(session: Session, ids: Sequence[str], user_id: str) -> list[s
     return [sha256 for sha256 in ids if sha256 not in collected]
 
 
-def _left(session: Session, user_id: str) -> list[str]:
-    """What is somebody's and is not erased, in words."""
+def _left(session: Session, user_id: str, use: Use) -> list[str]:
+    """What is somebody's, or was made with what is, and is not erased, in words."""
     collections = session.scalars(
         select(Collection.name).where(Collection.owner_id == user_id).order_by(Collection.name)
     ).all()
@@ -311,14 +326,26 @@ def _left(session: Session, user_id: str) -> list[str]:
         select(Job.id).where(Job.owner_id == user_id, Job.kind.not_in(_OWN_KINDS)).order_by(Job.id)
     ).all()
     found = (
-        ("collection", collections),
-        ("dataset", datasets),
-        ("schedule", schedules),
-        ("other job", other),
+        ("collection", "collections", collections),
+        ("dataset", "datasets", datasets),
+        ("schedule", "schedules", schedules),
+        ("other job", "other jobs", other),
+        (
+            "dataset of somebody else with these recordings",
+            "datasets of others with these recordings",
+            use.datasets,
+        ),
+        (
+            "model trained on datasets with these recordings",
+            "models trained on datasets with these recordings",
+            use.models,
+        ),
     )
-    return [
-        f"{len(names)} {what}{'' if len(names) == 1 else 's'}: {', '.join(names[:5])}"
-        f"{', …' if len(names) > 5 else ''}"
-        for what, names in found
+    left = [
+        f"{len(names)} {one if len(names) == 1 else many}: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        for one, many, names in found
         if names
     ]
+    if not use.complete:
+        left.append("Not all datasets were looked through, as there are too many: there may be more.")
+    return left

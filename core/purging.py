@@ -78,6 +78,7 @@ def purge(database: Database, store: Store, *, actor: str, seconds: float | None
             with database.write() as session:
                 details = {"counts": dict(purged.counts), "bytes": dict(purged.bytes)}
                 audit.record(session, actor=actor, action="retention.purge", subject="all", details=details)
+            database.write_over()
     return purged
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import structlog
@@ -61,11 +60,11 @@ def hear(
         if item.size_bytes <= _IN_MEMORY_BYTES:
             given = decoders.decode(kind, store.get(item.object_key), limits)
             return Heard(given, time.monotonic() - began)
-        with tempfile.NamedTemporaryFile(prefix="voicesketch-") as file:
+        # Without a name, so that nothing of a voice stays on this disk when the process is killed.
+        with tempfile.TemporaryFile(buffering=0) as file:
             for piece in store.stream(item.object_key):
                 file.write(piece)
-            file.flush()
-            return Heard(decoders.decode(kind, Path(file.name), limits), time.monotonic() - began)
+            return Heard(decoders.decode(kind, file, limits), time.monotonic() - began)
     except (AudioError, PictureError) as error:
         return CouldNotDraw(item.id, error.code, error.message, time.monotonic() - began)
     except NotFound:

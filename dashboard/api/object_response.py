@@ -39,7 +39,8 @@ def object_response(
     headers = response.headers
     headers["ETag"] = etag
     headers["Accept-Ranges"] = "bytes"
-    headers["Cache-Control"] = "private, max-age=86400"
+    # Kept by one browser for one sitting: what is deleted here must not be shown there for long.
+    headers["Cache-Control"] = "private, max-age=3600"
     headers["Content-Disposition"] = disposition("attachment" if attachment else "inline", file_name)
     return response
 

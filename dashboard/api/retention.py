@@ -18,6 +18,7 @@ from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem
 from dashboard.identity import viewer
 from dashboard.permissions import require_admin, require_operations, require_submitter
+from dashboard.security import forget_copies
 from dashboard.services import services
 
 api = api_blueprint("retention", "How long things are kept, and deleting somebody's data.")
@@ -159,13 +160,14 @@ def delete_data(body: ErasureWanted) -> Response:
     user, here = viewer(), services()
     subject = subject_of(user, body.user)
     if body.dry_run:
-        found = preview_erasure(here.database, subject.id)
+        found = preview_erasure(here.database, here.store, subject.id)
     else:
         require_submitter(user)
         if body.confirm != subject.name:
             raise InvalidRequest(f"Set confirm to {subject.name!r}: what is deleted does not come back.")
         found = erase(here.database, here.store, subject.id, actor=user.id, seconds=SECONDS)
-    return answer(_erasure_view(subject, body.dry_run, found))
+    told = answer(_erasure_view(subject, body.dry_run, found))
+    return told if body.dry_run else forget_copies(told)
 
 
 def subject_of(user: User, name: str | None) -> User:

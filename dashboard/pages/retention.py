@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.erasure import Erased, erase, preview_erasure
@@ -16,6 +16,7 @@ from dashboard.api.retention import SECONDS, subject_of
 from dashboard.identity import viewer
 from dashboard.operating_words import KEPT_WORDS
 from dashboard.permissions import may_administer, require_admin, require_operations, require_submitter
+from dashboard.security import forget_copies
 from dashboard.services import services
 
 bp = Blueprint("retention_pages", __name__)
@@ -70,7 +71,7 @@ def purge_now() -> str:
 def ask_erasure() -> str:
     user = viewer()
     subject = subject_of(user, request.args.get("user", "").strip() or None)
-    return _erasure_page(subject, preview_erasure(services().database, subject.id))
+    return _erasure_page(subject, preview_erasure(services().database, services().store, subject.id))
 
 
 @bp.post("/erasure")
@@ -80,10 +81,11 @@ def confirm_erasure() -> ResponseReturnValue:
     subject = subject_of(user, request.form.get("user", "").strip() or None)
     if request.form.get("confirm", "").strip() != subject.name:
         refused = f"Write {subject.name} into the field: what is deleted does not come back."
-        found = preview_erasure(here.database, subject.id)
+        found = preview_erasure(here.database, here.store, subject.id)
         return _erasure_page(subject, found, refused=refused), 400
     found = erase(here.database, here.store, subject.id, actor=user.id, seconds=SECONDS)
-    return _erasure_page(subject, preview_erasure(here.database, subject.id), done=found)
+    page = _erasure_page(subject, preview_erasure(here.database, here.store, subject.id), done=found)
+    return forget_copies(make_response(page))
 
 
 def _page(

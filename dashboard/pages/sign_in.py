@@ -6,13 +6,14 @@ them, and would otherwise sign nobody in and leave a dead link.
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.accounts import redeem_sign_in_link
 from core.errors import NotAllowed, NotFound, ServiceUnreachable
 from core.passwords import sign_in_by_password
 from dashboard import identity, oidc
+from dashboard.security import forget_copies
 from dashboard.services import services
 
 bp = Blueprint("sign_in", __name__)
@@ -76,7 +77,8 @@ def redeem(secret: str) -> ResponseReturnValue:
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     identity.sign_out()
-    return redirect(url_for("sign_in.ask"), 303)
+    # Whoever uses this browser next must not find them in it.
+    return forget_copies(make_response(redirect(url_for("sign_in.ask"), 303)))
 
 
 def _provider() -> oidc.Provider:
