@@ -33,13 +33,14 @@ class House:
 
     data: Path
     environ: Mapping[str, str]
+    module: str = "core.stack"
     stack: RunningStack | None = None
     _open: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
     @contextmanager
-    def open(cls, data: Path, environ: Mapping[str, str]) -> Iterator[House]:
-        house = cls(data, environ)
+    def open(cls, data: Path, environ: Mapping[str, str], module: str = "core.stack") -> Iterator[House]:
+        house = cls(data, environ, module)
         house.start()
         try:
             yield house
@@ -47,7 +48,9 @@ class House:
             house.stop()
 
     def start(self) -> None:
-        self.stack = self._open.enter_context(running_stack(self.data, environ=self.environ))
+        self.stack = self._open.enter_context(
+            running_stack(self.data, environ=self.environ, module=self.module)
+        )
 
     def stop(self) -> None:
         self._open.close()
@@ -63,7 +66,8 @@ class House:
 
     @contextmanager
     def ledger(self) -> Iterator[Database]:
-        database = Database(f"sqlite+pysqlite:///{self.running.folder.ledger}")
+        elsewhere = self.environ.get("LEDGER_ELSEWHERE")
+        database = Database(elsewhere or f"sqlite+pysqlite:///{self.running.folder.ledger}")
         try:
             yield database
         finally:

@@ -5,67 +5,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
+from urllib3.util.retry import Retry
 
-from core.client_views import JobView
-from core.store import Store
-from core.submission import wait
-from tests.end_to_end.house import House
-from tests.faults.faults import FAULTS, LEASE_SECONDS
+from core.client import Client
+from core.errors import ServiceUnreachable
+from core.states import ItemState
+from core.submission import submit, wait
+from core.tables import Item
+from tests.faults.faults import FAULTS
+from tests.faults.place import RECORDINGS, SAMPLES, Place, open_place
+from tests.faults.proxy import Proxy
 from tests.faults.rounds import PATIENCE_SECONDS, check, plan, play, write_recordings
-from tests.faults.second_worker import SecondWorker
-from tests.faults.small_model import write_small_model
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-RECORDINGS = 200
-SAMPLES = sorted((Path(__file__).resolve().parents[2] / "samples").glob("*.flac"))
-# Everything that waits waits less than it would in earnest, and nothing else differs.
-SURROUNDINGS = {
-    "VOICESKETCH_CHUNK_ITEMS": "16",
-    "VOICESKETCH_DEVICE": "cpu",
-    "VOICESKETCH_LEASE_SECONDS": str(LEASE_SECONDS),
-    "VOICESKETCH_HEARTBEAT_SECONDS": "1",
-    "VOICESKETCH_RING_AGAIN_SECONDS": "2",
-    "VOICESKETCH_TICK_SECONDS": "0.3",
-    "OMP_NUM_THREADS": "1",  # two workers on two cores
-}
 _ONE = os.environ.get("VOICESKETCH_FAULT_ROUND")
 ROUNDS = [int(_ONE)] if _ONE else range(20)
 SOAK = range(20, 200)
 
 
-@dataclass(frozen=True)
-class Place:
-    """A house, the worker beside it, and a job that brought the recordings of all rounds."""
-
-    house: House
-    second: SecondWorker
-    sent: JobView
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("faults")
-    write_small_model(folder / "model")
-    write_recordings(folder / "recordings", RECORDINGS, SAMPLES)
-    environ = {**os.environ, **SURROUNDINGS, "VOICESKETCH_MODEL_FOLDER": str(folder / "model")}
-    with House.open(folder / "data", environ) as house, SecondWorker(house, folder / "second.log") as second:
-        sent = house.submit([folder / "recordings"])
-        yield Place(house, second, wait(house.client, sent.id, patience_seconds=PATIENCE_SECONDS))
+    with open_place(tmp_path_factory.mktemp("faults")) as place:
+        yield place
 
 
 def a_round(place: Place, number: int) -> None:
     coming = plan(number)
     sys.stdout.write(f"{coming}\n")  # shown beside a failure
     job = play(place.house, place.second, place.sent, coming)
-    check(place.house, Store(place.second.settings), job, RECORDINGS)
+    check(place.house, place.store, job, RECORDINGS)
 
 
 @pytest.mark.parametrize("number", ROUNDS)
@@ -77,6 +55,51 @@ def test_nothing_is_lost_doubled_or_stuck_whatever_goes_wrong(place: Place, numb
 @pytest.mark.parametrize("number", SOAK)
 def test_nothing_is_lost_in_two_hundred_rounds(place: Place, number: int) -> None:
     a_round(place, number)
+
+
+def test_who_is_killed_by_a_recording_again_and_again_is_rid_of_it_and_its_neighbours_are_drawn(
+    place: Place,
+) -> None:
+    with place.house.ledger() as database, database.read() as session:
+        poison, sha256 = session.execute(
+            select(Item.key, Item.recording_sha256)
+            .where(Item.job_id == place.sent.id, Item.state == ItemState.DONE)
+            .order_by(Item.position)
+            .offset(RECORDINGS // 2)
+        ).first() or ("", "")
+    place.poisonous.write_text(str(sha256))
+    try:
+        job, _ = submit(place.house.client, [], earlier=place.sent.id, seed=10_000)
+        job = wait(place.house.client, job.id, patience_seconds=PATIENCE_SECONDS)
+    finally:
+        place.poisonous.write_text("")
+    check(place.house, place.store, job, RECORDINGS, {"worker_lost": 1})
+    with place.house.ledger() as database, database.read() as session:
+        lost = session.execute(
+            select(Item.key, Item.lost).where(Item.job_id == job.id, Item.error_code == "worker_lost")
+        ).all()
+    assert [tuple(row) for row in lost] == [(poison, 5)]
+
+
+def test_a_client_whose_connection_is_cut_anywhere_asks_again_and_makes_one_job(place: Place) -> None:
+    stack = place.house.running
+    road = Proxy(("127.0.0.1", urlsplit(stack.url).port or 0))
+    client = Client(f"http://127.0.0.1:{road.port}", stack.token, retries=Retry(total=0))
+
+    def ask() -> str:
+        source = {"job": place.sent.id, "which": "faces"}
+        return client.create_job(idempotency_key="cut", name="cut", seed=10_001, source=source).id
+
+    made = set()
+    with road.feeling("cut"):
+        for road.cut_after in range(0, 3_000, 150):
+            with contextlib.suppress(ServiceUnreachable):
+                made.add(ask())
+    made.add(ask())
+    road.close()
+    assert len(made) == 1
+    assert [job.id for job in place.house.client.jobs(search="cut")] == [*made]
+    wait(place.house.client, *made, patience_seconds=PATIENCE_SECONDS)
 
 
 def test_twenty_rounds_leave_out_no_fault() -> None:

@@ -1,0 +1,131 @@
+"""How soon work goes on after something broke; each test says the seconds it took (`-s` shows them).
+
+A lease is four seconds here, so most waits are short; `-m soak` plays the same with all settings as they are shipped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from core.client_views import JobView
+from core.states import JOB_FINAL, JobState
+from core.submission import submit
+from tests.faults.place import SURROUNDINGS, Place, open_place
+from tests.faults.rounds import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+AFTER_LEASE_SECONDS = 15.0
+SHIPPED_LEASE_SECONDS = (
+    60.0  # that a killed worker is gone is seen at once, but starting another takes its time
+)
+EMPTY_BROKER_SECONDS = 60.0
+CANCEL_SECONDS = 35.0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with open_place(tmp_path_factory.mktemp("recovery")) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def as_shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    shipped = {
+        name: "" for name in SURROUNDINGS if name.startswith("VOICESKETCH_") and name != "VOICESKETCH_DEVICE"
+    }
+    with open_place(tmp_path_factory.mktemp("shipped"), shipped) as place:
+        yield place
+
+
+def a_sleeping_worker(place: Place, lease_seconds: float) -> None:
+    """One that the operating system has stopped looks dead to nobody: its lease has to run out."""
+    job = draw(place, 20_001)
+    wait_until(place.house, job.id, 0.1)
+    began = time.monotonic()
+    place.second.freeze()
+    try:
+        seconds = seconds_to(place, job, began, lambda now: now.state in JOB_FINAL)
+    finally:
+        place.second.thaw()
+    told("work of a worker that sleeps is done by another", seconds, lease_seconds + AFTER_LEASE_SECONDS)
+
+
+def a_killed_worker(place: Place, _lease_seconds: float) -> None:
+    job = draw(place, 20_002)
+    wait_until(place.house, job.id, 0.1)
+    place.second.kill()
+    place.house.kill_program("worker")
+    began = time.monotonic()
+    before = place.house.client.job(job.id).finished
+    try:
+        seconds = seconds_to(place, job, began, lambda now: now.finished > before)
+    finally:
+        place.second.start()
+    limit = SHIPPED_LEASE_SECONDS + AFTER_LEASE_SECONDS
+    told("work goes on after all workers were killed", seconds, limit)
+    place.house.wait_for(job.id, lambda now: now.state in JOB_FINAL)
+
+
+def an_empty_broker(place: Place, _lease_seconds: float) -> None:
+    broker = psutil.Process(place.house.running.record().children["valkey"].pid)
+    broker.suspend()
+    for kept in place.house.running.folder.valkey.iterdir():
+        if kept.name.startswith(("appendonly", "dump")):
+            shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
+    os.kill(broker.pid, signal.SIGKILL)
+    began = time.monotonic()
+    job = draw(place, 20_003)
+    seconds = seconds_to(place, job, began, lambda now: now.finished > 0)
+    told("work begins after the broker came back with an empty disk", seconds, EMPTY_BROKER_SECONDS)
+    place.house.wait_for(job.id, lambda now: now.state in JOB_FINAL)
+
+
+def a_cancelled_job(place: Place, _lease_seconds: float) -> None:
+    job = draw(place, 20_004)
+    wait_until(place.house, job.id, 0.1)
+    began = time.monotonic()
+    place.house.client.cancel(job.id)
+    seconds = seconds_to(place, job, began, lambda now: now.state in JOB_FINAL)
+    told("a job that draws has been cancelled", seconds, CANCEL_SECONDS)
+    assert place.house.client.job(job.id).state in (JobState.CANCELLED, JobState.COMPLETED_WITH_ERRORS)
+
+
+RECOVERIES = (a_sleeping_worker, a_killed_worker, an_empty_broker, a_cancelled_job)
+
+
+@pytest.mark.parametrize("recovery", RECOVERIES)
+def test_work_goes_on_soon_after(recovery: Callable[[Place, float], None], place: Place) -> None:
+    recovery(place, place.second.settings.lease_seconds)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("recovery", RECOVERIES)
+def test_with_settings_as_shipped_work_goes_on_soon_after(
+    recovery: Callable[[Place, float], None], as_shipped: Place
+) -> None:
+    assert as_shipped.second.settings.lease_seconds == SHIPPED_LEASE_SECONDS
+    recovery(as_shipped, SHIPPED_LEASE_SECONDS)
+
+
+def draw(place: Place, seed: int) -> JobView:
+    """A job of all recordings that has no face yet."""
+    return submit(place.house.client, [], earlier=place.sent.id, seed=seed)[0]
+
+
+def seconds_to(place: Place, job: JobView, began: float, reached: Callable[[JobView], bool]) -> float:
+    place.house.wait_for(job.id, reached)
+    return time.monotonic() - began
+
+
+def told(what: str, seconds: float, limit: float) -> None:
+    sys.stdout.write(f"{what}: {seconds:.1f} s (at most {limit:.0f})\n")
+    assert seconds <= limit
