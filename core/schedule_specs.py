@@ -10,12 +10,12 @@ from core.cron import check_cron, check_zone
 from core.errors import InvalidRequest
 from core.recipes import FaceRecipe, Recipe, VoiceRecipe
 from core.specs import DATASET_NAME
+from core.training_parts import Machine
 from core.training_presets import PRESETS
 from core.training_specs import (
     AfterTraining,
     ASTTask,
     FaceDecoderTask,
-    Machine,
     MatchingTask,
     Task,
     TrainSpec,

@@ -9,19 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from core.training_parts import Augmentation, Loop, Machine, Optimiser, Pairing, Schedule, Sizes
 from core.training_specs import (
     ASTTask,
-    Augmentation,
     DefaultModelTask,
     FaceDecoderTask,
     GanTask,
-    Loop,
-    Machine,
     MatchingTask,
-    Optimiser,
-    Pairing,
-    Schedule,
-    Sizes,
     Task,
     VEConvTask,
 )

@@ -9,109 +9,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from core.specs import DATASET_NAME
-
-ModelReference = Annotated[str, Field(min_length=1, max_length=160)]
-Compat = Literal["original"] | None
-Size = bool | int | float | str | tuple[bool, ...] | tuple[int, ...]
-Sizes = dict[str, Size]
-TermWeights = tuple[
-    Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]
-]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Optimiser(_Part):
-    """How weights follow gradients."""
-
-    name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0, le=1)
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Of Adam; the first is the momentum of SGD.")
-    eps: float = Field(1e-8, gt=0, le=1)
-    weight_decay: float = Field(0.0, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _betas_are_shares(self) -> Self:
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError("betas lie between 0 and 1")
-        return self
-
-
-class Schedule(_Part):
-    """How the learning rate goes over a phase."""
-
-    kind: Literal["constant", "cosine", "exponential", "steps"] = "constant"
-    warmup_steps: int = Field(0, ge=0, description="Over which it rises from 0.")
-    final: float = Field(
-        0.01, ge=0, le=1, description="Of cosine and exponential: the share left at the end."
-    )
-    every_steps: int = Field(10_000, ge=1, description="Of steps: how often it falls.")
-    factor: float = Field(0.95, gt=0, le=1, description="Of steps: what it is multiplied by.")
-
-
-class Loop(_Part):
-    """One phase of a training."""
-
-    epochs: int = Field(20, ge=1, le=100_000)
-    max_steps: int | None = Field(None, ge=1, description="Ends the phase earlier than its epochs would.")
-    batch: int = Field(16, ge=2, le=65_536, description="Samples in a step, over all processes.")
-    optimiser: Optimiser = Optimiser()
-    schedule: Schedule = Schedule()
-    clip_norm: float | None = Field(None, gt=0, description="Longest gradient; longer ones are shortened.")
-    patience: int | None = Field(
-        None, ge=1, description="Validations in a row without a better one after which the phase ends early."
-    )
-
-
-class Machine(_Part):
-    """How it is run. Nothing here, but precision and seed, changes what is learnt."""
-
-    seed: int = Field(0, ge=0, le=2**31 - 1)
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    processes: int = Field(1, ge=1, le=64, description="On one host; more than one are started by torchrun.")
-    loader_threads: int = Field(4, ge=1, le=64)
-    deterministic: bool = Field(True, description="Only algorithms that give the same bits every time.")
-    checkpoint_minutes: float = Field(10.0, gt=0, description="Between checkpoints, besides one an epoch.")
-    validate_epochs: int = Field(1, ge=1, description="Epochs from one validation to the next.")
-    sample_pictures: int = Field(8, ge=0, le=64, description="Drawn after each validation.")
-    log_steps: int = Field(10, ge=1, description="Steps from one point of the curves to the next.")
-    wall_hours: float | None = Field(
-        None, gt=0, description="Longest run; after it a checkpoint is left and it fails."
-    )
-    memory_gib: float | None = Field(None, gt=0, description="Most memory of all its processes together.")
-
-
-class Augmentation(_Part):
-    """Changes of training samples, drawn anew every time. Each task uses those that make sense for it."""
-
-    flip: bool = Field(True, description="Mirror faces, with their landmarks.")
-    crop: bool = Field(True, description="Another stretch of the voice every time, where there is more.")
-    gain_db: float = Field(0.0, ge=0, le=20, description="Louder or softer by up to this.")
-    noise_db: float | None = Field(None, ge=0, le=80, description="White noise this far below the voice.")
-    time_masks: int = Field(0, ge=0, le=10, description="SpecAugment: stretches of time blanked.")
-    time_mask_share: float = Field(0.1, ge=0, le=0.5, description="Longest of them, as a share of the clip.")
-    band_masks: int = Field(0, ge=0, le=10, description="SpecAugment: runs of frequency bands blanked.")
-    band_mask_share: float = Field(0.1, ge=0, le=0.5)
-    brightness: float = Field(0.0, ge=0, le=0.5, description="Of faces, up or down by up to this share.")
-
-
-class Pairing(_Part):
-    """Which voice goes with which face of a person."""
-
-    rule: Literal["all_to_all", "one_to_one", "all_to_one"] = "all_to_one"
-    most: int | None = Field(None, ge=1, description="Of all_to_one: voices of one person, at most.")
-    face: Literal["first", "mean", "random"] = Field("mean", description="Of all_to_one.")
-
-    @model_validator(mode="after")
-    def _most_belongs_to_all_to_one(self) -> Self:
-        if self.most is not None and self.rule != "all_to_one":
-            raise ValueError(f"most is for the rule all_to_one alone, and the rule is {self.rule}")
-        return self
+from core.training_parts import (
+    Augmentation,
+    Compat,
+    Loop,
+    Machine,
+    ModelReference,
+    Optimiser,
+    Pairing,
+    Part,
+    Schedule,
+    Size,
+    Sizes,
+    TermWeights,
+)
 
 
 def _sizes_without(sizes: dict[str, Size], name: str, instead: str) -> None:
@@ -132,7 +46,7 @@ def _pairing_of_the_original(pairing: Pairing, compat: Compat) -> None:
 _BACKBONE_SIZES = {"width", "depth", "heads", "mlp_width", "patch_size", "stride", "frames", "mel_bands"}
 
 
-class FaceDecoderTask(_Part):
+class FaceDecoderTask(Part):
     """FaceDecoder: embeddings of faces to landmarks and texture. Needs pictures, landmarks and embeddings."""
 
     task: Literal["face_decoder"] = "face_decoder"
@@ -166,7 +80,7 @@ class FaceDecoderTask(_Part):
         return self
 
 
-class VEConvTask(_Part):
+class VEConvTask(Part):
     """VE_conv: spectrograms to embeddings of faces. Needs `ve_conv` features and embeddings."""
 
     task: Literal["ve_conv"] = "ve_conv"
@@ -188,7 +102,7 @@ class VEConvTask(_Part):
         return self
 
 
-class ASTTask(_Part):
+class ASTTask(Part):
     """AST: first its head alone, then, where asked for, the rest. Needs `ast` features and embeddings."""
 
     task: Literal["ast"] = "ast"
@@ -221,7 +135,7 @@ class ASTTask(_Part):
         return self
 
 
-class MatchingTask(_Part):
+class MatchingTask(Part):
     """Speech encoder and face encoder that find each other. Needs waveforms and pictures; no labels."""
 
     task: Literal["matching"] = "matching"
@@ -280,7 +194,7 @@ class MatchingTask(_Part):
         return self
 
 
-class GanTask(_Part):
+class GanTask(Part):
     """Conditional GAN on a frozen voice encoder. Needs waveforms and pictures."""
 
     task: Literal["gan"] = "gan"
@@ -318,7 +232,7 @@ class GanTask(_Part):
         return self
 
 
-class DefaultModelTask(_Part):
+class DefaultModelTask(Part):
     """The default model: a pretrained voice encoder, a head, and a morphable face. Needs waveforms and pictures.
 
     Pictures are to show faces from the front, on white. With a parent its face space is kept, and only what voices say
@@ -361,14 +275,14 @@ Task = Annotated[
 ]
 
 
-class Gate(_Part):
+class Gate(Part):
     """What a new version must not be worse in than the one it would replace, by more than its interval."""
 
     metric: str = Field("matching.voice_to_face.2", max_length=120)
     alias: str = Field("production", max_length=80)
 
 
-class AfterTraining(_Part):
+class AfterTraining(Part):
     """What becomes of the trained model. It is always registered."""
 
     evaluate: bool = True
@@ -377,7 +291,7 @@ class AfterTraining(_Part):
     promote: bool = Field(False, description="Move the gate's alias once the gate is passed.")
 
 
-class TrainSpec(_Part):
+class TrainSpec(Part):
     """Train a model on a dataset version, and register it."""
 
     kind: Literal["train"] = "train"
@@ -391,7 +305,7 @@ class TrainSpec(_Part):
     after: AfterTraining = AfterTraining()
 
 
-class EvaluateSpec(_Part):
+class EvaluateSpec(Part):
     """Measure a model on a part of a dataset version."""
 
     kind: Literal["evaluate"] = "evaluate"
@@ -416,7 +330,7 @@ ANALYSES: tuple[Analysis, ...] = (
 )
 
 
-class AnalyseSpec(_Part):
+class AnalyseSpec(Part):
     """Show what a model makes of the voice and what of the noise."""
 
     kind: Literal["analyse"] = "analyse"

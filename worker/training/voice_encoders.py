@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from core.training_specs import ASTTask, Augmentation, Loop, TrainSpec, VEConvTask
+from core.training_parts import Augmentation, Loop
+from core.training_specs import ASTTask, TrainSpec, VEConvTask
 from worker.ml.augmentation import add_noise, blank, stretch
 from worker.ml.dataset_reader import EntryRow, PersonRow, PreparedDataset
 from worker.ml.errors import RecipeError

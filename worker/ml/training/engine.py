@@ -7,7 +7,6 @@ on from one is the same as never having stopped.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from worker.ml.training import collectives, seeds
 from worker.ml.training.checkpoints import Checkpoint, Checkpoints
 from worker.ml.training.events import Ended, Event, File, Progress, Tell
 from worker.ml.training.failures import Stopped, TrainingFailed, is_out_of_memory
+from worker.ml.training.judging import judge
 from worker.ml.training.loader import Readers, to_device
 from worker.ml.training.optimisers import learning_rate
 from worker.ml.training.pictures import grid_png
@@ -303,36 +303,10 @@ class _Training:
         if means is None:
             self._save()
             raise Stopped(self._place.step)
-        best = bool(means) and self._judge(phase, means)
+        best = bool(means) and judge(self._state, phase, self._task.best_by, means, self._note)
         if self._reports is not None and means:
             self._reports.validation(self._place, phase, means, best=best)
         return best
-
-    def _judge(self, phase: Phase, means: dict[str, float]) -> bool:
-        metric = self._task.best_by
-        if metric is None:
-            return False
-        if metric not in means:
-            raise KeyError(f"the task validates {sorted(means)}, and {metric} is not among them")
-        value = means[metric]
-        if not math.isfinite(value):
-            raise TrainingFailed(
-                "not_finite",
-                f"Validated after step {self._place.step}, {metric} is {value}. Lower the learning rate, clip "
-                "gradients, or train with more bits; the last good checkpoint is kept.",
-            )
-        best = self._state.best
-        if best is None or value < best.value:
-            self._state.best = Best(
-                self._place.phase, self._place.step, self._place.epochs + 1, metric, value
-            )
-            self._state.worse = 0
-            return True
-        self._state.worse += 1
-        if phase.patience is not None and self._state.worse >= phase.patience:
-            self._state.phase_over = self._state.ended_early = True
-            self._note(f"{phase.name} ends early: {self._state.worse} validations in a row were no better.")
-        return False
 
     def _draw(self) -> None:
         first = self._samples.first_ones(self._place, self._settings.sample_pictures)
