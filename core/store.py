@@ -23,6 +23,7 @@ from core.errors import Conflict, NotFound, StorageUnavailable
 from core.objects import StoredObject
 
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket", "NoSuchUpload"}
+_WRONG_CLOCK = "RequestTimeTooSkewed"  # by more than a quarter of an hour
 READ_AT_ONCE = 256 * 1024
 _DELETED_AT_ONCE = 1000  # S3 takes no more in one request
 _SENT_WITHOUT_LEAVE = 1024 * 1024  # bytes
@@ -276,6 +277,10 @@ def _translated(what: str) -> Iterator[None]:
     except ClientError as error:
         if error.response["Error"]["Code"] in _MISSING:
             raise NotFound(f"There is no object {what!r} in the store.") from error
+        if error.response["Error"]["Code"] == _WRONG_CLOCK:
+            raise StorageUnavailable(
+                f"The object store refused {what!r}: its clock and this machine's differ by too much."
+            ) from error
         raise StorageUnavailable(f"The object store refused {what!r}: {error}") from error
     except (BotoCoreError, HTTPError) as error:
         raise StorageUnavailable(f"The object store cannot be reached for {what!r}: {error}") from error
