@@ -24,7 +24,8 @@ def test_a_store_that_refuses_a_wrong_clock_is_told_apart_and_no_recording_is_bl
     store.put("recordings/one", b"here", "application/octet-stream")
 
     def off(*given: Any, **named: Any) -> datetime:
-        return _as_it_is(*given, **named) + timedelta(hours=hours)
+        now: datetime = _as_it_is(*given, **named)
+        return now + timedelta(hours=hours)
 
     monkeypatch.setattr(botocore.auth, "get_current_datetime", off)
     with pytest.raises(StorageUnavailable, match="clock"):
