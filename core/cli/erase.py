@@ -44,6 +44,8 @@ def erase(
                 more["counts"] = {
                     what: count + more["counts"][what] for what, count in found["counts"].items()
                 }
+                # Models trained with recordings are known only as long as those are there.
+                more["left"] = list(dict.fromkeys([*found["left"], *more["left"]]))
                 found = more
         if as_json:
             print_json(found)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select
 
+from core import trained_with
 from core.accounts import Role
 from core.audit import list_entries
+from core.database import now
 from core.erasure import erase
-from core.tables import Base, User
+from core.objects import dataset_plan_key
+from core.tables import Base, DatasetVersion, ModelVersion, User
 from tests.dashboard.conftest import SOUND, Place, Script
 
 # What stays on purpose: the account with what signs it in, and the log of who did what.
@@ -92,6 +96,97 @@ def test_nothing_of_somebody_is_left_in_the_bucket_or_in_any_table(place: Place)
     again = ada.post("/api/v1/erasure", json={"dry_run": False, "confirm": "ada"}).json
     assert set(again["counts"].values()) == {0}
     assert ada.job(1)  # the account goes on as a new one
+
+
+def test_models_that_were_trained_with_somebodys_recordings_are_named(sqlite_place: Place) -> None:
+    place = sqlite_place
+    ada, bob = place.script("ada"), place.script("bob")
+    root, olga = place.script("root", Role.ADMIN), place.user("olga", Role.OPERATOR)
+    files = [
+        {"path": f"p{number}/voice.flac", "recording": ada.send(SOUND + bytes([number]))}
+        for number in range(2)
+    ]
+    bob.send(SOUND + b"of bob")
+    asked = ada.post("/api/v1/datasets", json={"name": "folk", "recipe": {"face": None}, "files": files})
+    assert asked.status_code == 201, asked.text
+    other = bob.post(
+        "/api/v1/datasets",
+        json={
+            "name": "crowd",
+            "recipe": {"face": None},
+            "files": [{"path": "p/voice.flac", "recording": bob.send(SOUND + b"of bob")}],
+        },
+    )
+    with place.database.write() as session:
+        # As a schedule of olga's would have made it of ada's collection.
+        for name, job in (("folk", asked.json["id"]), ("crowd", other.json["id"])):
+            session.add(
+                DatasetVersion(
+                    id=f"dataset_{name}",
+                    name=name,
+                    version=1,
+                    sha256=name[0] * 64,
+                    owner_id=olga.id,
+                    job_id=job,
+                    files=[],
+                    summary={},
+                    created_at=now(session),
+                )
+            )
+        for name, more in {
+            "ears": {"dataset_version_id": "dataset_folk", "config": {"kind": "ve_conv"}},
+            "better": {"parent_id": "model_ears", "config": {"kind": "ve_conv"}},
+            "both": {"config": {"kind": "pair", "encoder": "better@1", "decoder": "hand@1"}},
+            "others": {"dataset_version_id": "dataset_crowd"},
+            "gone": {"dataset_version_id": "dataset_folk", "deleted_at": now(session)},
+        }.items():
+            values = {"config": {}, **more}
+            session.add(
+                ModelVersion(
+                    id=f"model_{name}",
+                    name=name,
+                    version=1,
+                    sha256=name[0] * 64,
+                    files=[],
+                    created_at=now(session),
+                    **values,
+                )
+            )
+            session.flush()
+    before = ada.post("/api/v1/erasure", json={}).json
+    named = [
+        "1 dataset of somebody else with these recordings: folk@1",
+        "3 models trained on datasets with these recordings: better@1, both@1, ears@1",
+    ]
+    assert before["left"][-2:] == named
+    hurried = trained_with.find_use(place.database, place.store, place.user("ada").id, seconds=-1)
+    assert hurried == trained_with.Use(complete=False)
+    assert "others@1" in bob.post("/api/v1/erasure", json={}).json["left"][-1]
+    assert place.script("eve").post("/api/v1/erasure", json={}).json["left"] == []
+    page = place.browser("ada").post("/erasure", confirm="ada").text
+    assert all(one in page for one in named)
+    logged = root.get(f"/api/v1/audit?subject={place.user('ada').id}").json["data"][0]
+    assert logged["details"]["trained_models"] == ["better@1", "both@1", "ears@1"]
+    assert logged["details"]["datasets_of_others"] == ["folk@1"]
+
+
+def test_a_plan_is_read_in_pieces_of_any_size(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, ada = sqlite_place, sqlite_place.script("ada")
+    mine = [ada.send(SOUND + bytes([number])) for number in range(2)]
+    strangers = [f"{number:064x}" for number in range(3000)]
+    lines = (f'{{"entry": {{"key": "ü{one[:5]}", "source": "{one}"}}}}\n' for one in [*strangers, mine[1]])
+    plan = "".join(lines).encode()
+    place.store.put(dataset_plan_key("a" * 64), plan, "application/x-ndjson")
+    for size in (7, 65, 66, 67, 1000, 10**7):
+        pieces = [plan[at : at + size] for at in range(0, len(plan), size)]
+        monkeypatch.setattr(place.store, "stream", lambda key, pieces=pieces: iter(pieces))
+        found = [one for some in trained_with._contents(place.store, "a" * 64) for one in some]
+        assert found == [*strangers, mine[1]], size
+    monkeypatch.undo()
+    user = place.user("ada").id
+    assert trained_with._holds_theirs(place.database, place.store, "a" * 64, user)
+    assert not trained_with._holds_theirs(place.database, place.store, "b" * 64, user)
+    assert trained_with.find_use(place.database, place.store, user, seconds=5) == trained_with.Use()
 
 
 def test_a_job_that_a_worker_holds_is_deleted_once_it_let_go(place: Place) -> None:
