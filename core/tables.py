@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Enum,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-    text,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-from core.database import UtcDateTime
 from core.states import AttemptState, ItemState, JobState
-
-# SQLite counts rows in INTEGER only; PostgreSQL gets room for a few billion items.
-BigId = BigInteger().with_variant(Integer, "sqlite")
-
-
-def state_column(kind: type[enum.Enum]) -> Enum:
-    return Enum(
-        kind,
-        native_enum=False,
-        create_constraint=False,
-        length=24,
-        values_callable=lambda e: [m.value for m in e],
-    )
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}
+from core.table_base import Base as Base
+from core.table_base import BigId as BigId
+from core.table_base import partial_index
+from core.table_base import state_column as state_column
 
 
 class User(Base):
@@ -154,12 +119,7 @@ class Job(Base):
     __table_args__ = (
         UniqueConstraint("owner_id", "idempotency_key"),
         # Only the few jobs still in play: the claim and the ticker look at them all the time.
-        Index(
-            "ix_jobs_in_play",
-            "state",
-            sqlite_where=text("finished_at IS NULL"),
-            postgresql_where=text("finished_at IS NULL"),
-        ),
+        partial_index("ix_jobs_in_play", "state", where="finished_at IS NULL"),
         Index("ix_jobs_owner_id_created_at", "owner_id", "created_at"),
     )
 
@@ -210,41 +170,17 @@ class Item(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "position"),
         # Claims walk the pending items of a job in order; finished items leave the index.
-        Index(
-            "ix_items_pending",
-            "job_id",
-            "stage",
-            "lost",
-            "position",
-            sqlite_where=text("state = 'pending'"),
-            postgresql_where=text("state = 'pending'"),
-        ),
-        Index(
-            "ix_items_leased",
-            "attempt_id",
-            sqlite_where=text("state = 'leased'"),
-            postgresql_where=text("state = 'leased'"),
-        ),
+        partial_index("ix_items_pending", "job_id", "stage", "lost", "position", where="state = 'pending'"),
+        partial_index("ix_items_leased", "attempt_id", where="state = 'leased'"),
         Index("ix_items_job_id_state_position", "job_id", "state", "position"),
         # Who uses a recording, and where another job has it.
         Index("ix_items_recording_sha256_job_id", "recording_sha256", "job_id"),
         # What failed, by its reason: counted, and listed in order.
-        Index(
-            "ix_items_failed",
-            "job_id",
-            "error_code",
-            "state",
-            "position",
-            sqlite_where=text("error_code IS NOT NULL"),
-            postgresql_where=text("error_code IS NOT NULL"),
+        partial_index(
+            "ix_items_failed", "job_id", "error_code", "state", "position", where="error_code IS NOT NULL"
         ),
         # Who still uses a face, before it goes.
-        Index(
-            "ix_items_drawing_id",
-            "drawing_id",
-            sqlite_where=text("drawing_id IS NOT NULL"),
-            postgresql_where=text("drawing_id IS NOT NULL"),
-        ),
+        partial_index("ix_items_drawing_id", "drawing_id", where="drawing_id IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -273,12 +209,7 @@ class Attempt(Base):
     __tablename__ = "attempts"
     __table_args__ = (
         UniqueConstraint("job_id", "token"),
-        Index(
-            "ix_attempts_active",
-            "lease_until",
-            sqlite_where=text("state = 'active'"),
-            postgresql_where=text("state = 'active'"),
-        ),
+        partial_index("ix_attempts_active", "lease_until", where="state = 'active'"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -400,13 +331,7 @@ class Transition(Base):
     __table_args__ = (
         Index("ix_transitions_job_id_id", "job_id", "id"),
         # The few moves of jobs themselves, among those of all their items.
-        Index(
-            "ix_transitions_of_jobs",
-            "job_id",
-            "id",
-            sqlite_where=text("item_id IS NULL"),
-            postgresql_where=text("item_id IS NULL"),
-        ),
+        partial_index("ix_transitions_of_jobs", "job_id", "id", where="item_id IS NULL"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -424,14 +349,7 @@ class Outbox(Base):
     """A doorbell still to be rung, written in the transaction that made the work."""
 
     __tablename__ = "outbox"
-    __table_args__ = (
-        Index(
-            "ix_outbox_unpublished",
-            "id",
-            sqlite_where=text("published_at IS NULL"),
-            postgresql_where=text("published_at IS NULL"),
-        ),
-    )
+    __table_args__ = (partial_index("ix_outbox_unpublished", "id", where="published_at IS NULL"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
