@@ -7,6 +7,7 @@ import socket
 import traceback
 from typing import Any, BinaryIO
 
+import av.subtitles.stream  # noqa: F401  # PyAV loads it with the first film that has some
 import numpy as np
 import numpy.typing as npt
 from PIL import AvifImagePlugin, Image
@@ -23,7 +24,7 @@ _LONGEST_TRACE = 8_000
 
 
 def get_ready() -> None:
-    """Loads whatever Pillow would load on the first file of a kind, as no file can be opened for it later."""
+    """Loads whatever libraries would load with the first file of a kind: nobody may not read our code everywhere."""
     Image.init()
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # none can be started, and the other core has work
 
