@@ -18,12 +18,12 @@ from core.client import Client
 from core.client_views import ItemView
 from core.errors import InvalidRequest, NotFound
 from core.names import safe_stem
+from core.result_folder import CONTACT_SHEET as CONTACT_SHEET
+from core.result_folder import RESULTS as RESULTS
+from core.result_folder import SHEET_TILES
+from core.result_folder import prepare_folder as prepare_folder
 from core.states import ITEM_WITH_FACE, ItemState
 
-RESULTS = "results.csv"
-CONTACT_SHEET = "contact_sheet.png"
-# A sheet of more becomes a picture that nothing opens; the first ones stand for the others.
-SHEET_TILES = 200
 _THREADS = 4
 
 Counted = Callable[[int, int], None]
@@ -38,22 +38,6 @@ class Download:
     fetched: int  # of these, how many came just now
     failed: int
     unfinished: int
-
-
-def prepare_folder(out: Path) -> None:
-    """Makes sure, before anything else is done, that results can be written there.
-
-    Raises:
-        InvalidRequest: they cannot.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".{os.getpid()}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InvalidRequest(f"Results cannot be written to {str(out)!r}: {reason}.") from error
 
 
 def download(client: Client, job_id: str, out: Path, counted: Counted = lambda done, total: None) -> Download:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
@@ -15,28 +12,16 @@ from core.errors import NotFound
 from core.mark_tables import FaceMark
 from core.names import FileNames
 from core.queries import ItemRow, items_by_id
+from core.result_folder import COLUMNS as COLUMNS
+from core.result_folder import RESERVED as RESERVED
+from core.result_folder import Result as Result
+from core.result_folder import csv_lines as csv_lines
+from core.result_folder import json_line as json_line
 from core.states import ITEM_WITH_FACE, ItemState
 from core.tables import Item
 
-# Names of what a download puts beside the faces.
-RESERVED = ("contact_sheet.png",)
 _NAMES_AT_ONCE = 2000
 _ROWS_AT_ONCE = 500
-COLUMNS = ("recording", "key", "state", "error_code", "error_message", "model_version", "seconds", "face")
-
-
-@dataclass(frozen=True)
-class Result:
-    """One line of `results.csv`."""
-
-    recording: str
-    key: str
-    state: str
-    error_code: str
-    error_message: str
-    model_version: str
-    seconds: float | None
-    face: str  # file name of the picture beside the table; empty where there is none
 
 
 def results(rows: Iterable[ItemRow], model_version: str) -> Iterator[tuple[ItemRow, Result]]:
@@ -149,42 +134,4 @@ def _result(row: ItemRow, face: str, model_version: str) -> Result:
         model_version=model_version,
         seconds=row.seconds,
         face=face if has_face else "",
-    )
-
-
-def json_line(line: Result) -> str:
-    return json.dumps(asdict(line), ensure_ascii=False) + "\n"
-
-
-def csv_lines(lines: Iterable[Result]) -> Iterator[str]:
-    """The table, header first, piece by piece."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for line in lines:
-        seconds = "" if line.seconds is None else f"{line.seconds:.3f}"
-        writer.writerow(
-            [
-                _inert(line.recording),
-                _inert(line.key),
-                line.state,
-                line.error_code,
-                _inert(line.error_message),
-                line.model_version,
-                seconds,
-                _inert(line.face),
-            ]
-        )
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _inert(cell: str) -> str:
-    # A spreadsheet runs a cell that begins like a formula, and file names come from strangers.
-    return (
-        "'" + cell
-        if cell[:1] in ("=", "+", "@", "\t", "\r") or (cell[:1] == "-" and not cell[1:2].isdigit())
-        else cell
     )

@@ -20,13 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from core.downloads import CONTACT_SHEET, RESULTS, SHEET_TILES, prepare_folder
 from core.errors import InvalidRequest
-from core.exports import RESERVED, Result, csv_lines
 from core.intake import take_in_paths
 from core.manifest import Line
 from core.names import FileNames
 from core.progress import Progress, Silent, make_progress
+from core.result_folder import (
+    CONTACT_SHEET,
+    RESERVED,
+    RESULTS,
+    SHEET_TILES,
+    Result,
+    csv_lines,
+    prepare_folder,
+)
 from worker.ml.errors import AudioError, MediaError, ModelError, PictureError
 from worker.threads import share_cores
 
