@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import structlog
 import torch
 
+from core.cache_sweep import forget_deleted_models
 from core.config import Settings
 from core.database import Database
 from core.errors import NotFound, Retryable
@@ -26,6 +28,7 @@ from worker.shortage import is_shortage, shortage_told
 log = structlog.get_logger()
 
 _KEPT = 2  # a comparison of two versions goes back and forth between them
+_SWEEP_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Models:
         self._database = database
         self._store = store
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._swept_at = -_SWEEP_SECONDS
 
     def get(self, model_version_id: str) -> LoadedModel:
         """A model that draws.
@@ -55,6 +59,7 @@ class Models:
             StorageUnavailable, CacheUnusable: its files cannot be had now.
             ModelError: its files do not make a model that draws.
         """
+        self._sweep()
         if model_version_id not in self._loaded:
             label, folder = self._fetch(model_version_id)
             network = load_drawing_model([folder], self._settings.device)
@@ -79,14 +84,27 @@ class Models:
             )
         return network
 
+    def _sweep(self) -> None:
+        """Now and then, what was deleted goes from this disk as well."""
+        if time.monotonic() - self._swept_at > _SWEEP_SECONDS:
+            self._swept_at = time.monotonic()
+            try:
+                if gone := forget_deleted_models(self._database, self._cache):
+                    log.info("no longer kept", models=gone)
+            except OSError:
+                log.warning("the cache of models cannot be swept", exc_info=True)
+
+    @property
+    def _cache(self) -> Path:
+        return self._settings.cache_folder.expanduser() / "models"
+
     def _fetch(self, model_version_id: str) -> tuple[str, Path]:
         with self._database.read() as session:
             version = session.get(ModelVersion, model_version_id)
         if version is None:
             raise NotFound(f"There is no model version {model_version_id}.")
-        cache = self._settings.cache_folder.expanduser() / "models"
         try:
-            return version.label, fetch_model(self._store, version, cache)
+            return version.label, fetch_model(self._store, version, self._cache)
         except OSError as error:
             # Said as something that passes: another worker has room, or somebody makes some here.
             why = "its disk is full" if is_full(error) else (error.strerror or str(error))
