@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,9 +21,10 @@ from core.errors import ServiceUnreachable
 from core.states import ItemState
 from core.submission import submit, wait
 from core.tables import Item
-from tests.faults.faults import FAULTS
-from tests.faults.place import RECORDINGS, SAMPLES, Place, open_place
+from tests.faults.faults import FAULTS, LEASE_SECONDS
+from tests.faults.place import RECORDINGS, SAMPLES, SURROUNDINGS, Place, open_place
 from tests.faults.proxy import Proxy
+from tests.faults.recovery import RECOVERIES, SHIPPED_LEASE_SECONDS
 from tests.faults.rounds import PATIENCE_SECONDS, check, plan, play, write_recordings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -36,6 +37,13 @@ SOAK = range(20, 200)
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with open_place(tmp_path_factory.mktemp("faults")) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def place_as_shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    waits = {name: "" for name in SURROUNDINGS if name.endswith(("_ITEMS", "_SECONDS"))}
+    with open_place(tmp_path_factory.mktemp("shipped"), waits) as place:
         yield place
 
 
@@ -55,6 +63,20 @@ def test_nothing_is_lost_doubled_or_stuck_whatever_goes_wrong(place: Place, numb
 @pytest.mark.parametrize("number", SOAK)
 def test_nothing_is_lost_in_two_hundred_rounds(place: Place, number: int) -> None:
     a_round(place, number)
+
+
+@pytest.mark.parametrize("recovery", RECOVERIES)
+def test_work_goes_on_soon_after(recovery: Callable[[Place, float], None], place: Place) -> None:
+    recovery(place, LEASE_SECONDS)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("recovery", RECOVERIES)
+def test_with_settings_as_shipped_work_goes_on_soon_after(
+    recovery: Callable[[Place, float], None], place_as_shipped: Place
+) -> None:
+    assert place_as_shipped.second.settings.lease_seconds == SHIPPED_LEASE_SECONDS
+    recovery(place_as_shipped, SHIPPED_LEASE_SECONDS)
 
 
 def test_who_is_killed_by_a_recording_again_and_again_is_rid_of_it_and_its_neighbours_are_drawn(

@@ -1,7 +1,4 @@
-"""How soon work goes on after something broke; each test says the seconds it took (`-s` shows them).
-
-A lease is four seconds here, so most waits are short; `-m soak` plays the same with all settings as they are shipped.
-"""
+"""How soon work goes on after something broke. Each function breaks it, says the seconds, and holds them to a limit."""
 
 from __future__ import annotations
 
@@ -10,18 +7,15 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psutil
-import pytest
 
 from core.client_views import JobView
 from core.states import JOB_FINAL, JobState
 from core.submission import submit
-from tests.faults.place import SURROUNDINGS, Place, open_place
+from tests.faults.place import Place
 from tests.faults.rounds import wait_until
-
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
 AFTER_LEASE_SECONDS = 15.0
 SHIPPED_LEASE_SECONDS = (
@@ -29,21 +23,6 @@ SHIPPED_LEASE_SECONDS = (
 )
 EMPTY_BROKER_SECONDS = 60.0
 CANCEL_SECONDS = 35.0
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with open_place(tmp_path_factory.mktemp("recovery")) as place:
-        yield place
-
-
-@pytest.fixture(scope="module")
-def as_shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    shipped = {
-        name: "" for name in SURROUNDINGS if name.startswith("VOICESKETCH_") and name != "VOICESKETCH_DEVICE"
-    }
-    with open_place(tmp_path_factory.mktemp("shipped"), shipped) as place:
-        yield place
 
 
 def a_sleeping_worker(place: Place, lease_seconds: float) -> None:
@@ -99,21 +78,12 @@ def a_cancelled_job(place: Place, _lease_seconds: float) -> None:
     assert place.house.client.job(job.id).state in (JobState.CANCELLED, JobState.COMPLETED_WITH_ERRORS)
 
 
-RECOVERIES = (a_sleeping_worker, a_killed_worker, an_empty_broker, a_cancelled_job)
-
-
-@pytest.mark.parametrize("recovery", RECOVERIES)
-def test_work_goes_on_soon_after(recovery: Callable[[Place, float], None], place: Place) -> None:
-    recovery(place, place.second.settings.lease_seconds)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("recovery", RECOVERIES)
-def test_with_settings_as_shipped_work_goes_on_soon_after(
-    recovery: Callable[[Place, float], None], as_shipped: Place
-) -> None:
-    assert as_shipped.second.settings.lease_seconds == SHIPPED_LEASE_SECONDS
-    recovery(as_shipped, SHIPPED_LEASE_SECONDS)
+RECOVERIES: tuple[Callable[[Place, float], None], ...] = (
+    a_sleeping_worker,
+    a_killed_worker,
+    an_empty_broker,
+    a_cancelled_job,
+)
 
 
 def draw(place: Place, seed: int) -> JobView:
