@@ -58,12 +58,16 @@ _ITEMS_IN_TURN = Prepared(
 # What a worker holds in its own process that was lost at least so often.
 _HELD_BESIDE = Prepared(
     select(Item.id)
-    .join(Attempt, Attempt.id == Item.attempt_id)
-    .join(Job, Job.id == Attempt.job_id)
     .where(
-        Attempt.worker_id == bindparam("worker"),
-        Attempt.state == literal_column(f"'{AttemptState.ACTIVE.value}'"),
-        and_(*(Job.kind != kind for kind in sorted(PROGRAM_KINDS))),
+        Item.attempt_id.in_(
+            select(Attempt.id)
+            .join(Job, Job.id == Attempt.job_id)
+            .where(
+                Attempt.worker_id == bindparam("worker"),
+                Attempt.state == literal_column(f"'{AttemptState.ACTIVE.value}'"),
+                and_(*(Job.kind != kind for kind in sorted(PROGRAM_KINDS))),
+            )
+        ),
         IS_LEASED,
         Item.lost >= bindparam("least"),
     )
