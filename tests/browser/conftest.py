@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from core.config import Settings, to_environment
 from core.stack import ports
+from tests.browser.loaded_dashboard import serve
 from tests.conftest import REPOSITORY, settings_for
 from tests.dashboard.conftest import Place, make_place
 from tests.ledgers import make_ledger
@@ -110,16 +110,14 @@ def served(settings: Settings) -> Iterator[Place]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[None]:
     """The dashboard behind gunicorn, at its `public_url`, over a SQLite ledger."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", "python:dashboard.gunicorn_config", "dashboard.wsgi:app"],
-        env={**os.environ, **to_environment(settings), "PYTHONPATH": str(REPOSITORY)},
-        cwd=Path(settings.database_url.removeprefix("sqlite+pysqlite:///")).parent,
-    )
+    environment = {**os.environ, **to_environment(settings), "PYTHONPATH": str(REPOSITORY)}
+    server = serve(environment, Path(settings.database_url.removeprefix("sqlite+pysqlite:///")).parent)
     try:
         _wait_for(settings.public_url, server)
         yield
     finally:
-        server.terminate()
+        with suppress(psutil.NoSuchProcess):
+            server.terminate()
         server.wait(20)
 
 
@@ -135,13 +133,13 @@ def visitor(chromium: Browser, live_place: Place) -> Iterator[Visitor]:
     assert visitor.complaints == []
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(address: str, server: psutil.Process) -> None:
     until = time.monotonic() + 90
     while True:
         try:
             with urllib.request.urlopen(f"{address}/healthz", timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
-            assert server.poll() is None, "the dashboard ended by itself"
+            assert server.is_running(), "the dashboard ended by itself"
             assert time.monotonic() < until, "the dashboard does not answer"
-            time.sleep(0.1)
+            time.sleep(0.05)

@@ -47,52 +47,47 @@ def test_a_killed_child_comes_back_and_work_goes_on(stack: RunningStack, name: s
     wait_for(lambda: patiently(lambda: client.job(job_id)).state in JOB_FINAL, 120)
 
 
-def test_kill_9_of_the_supervisor_leaves_nothing_and_a_restart_forgets_nothing(tmp_path: Path) -> None:
+def test_a_stack_outlives_kill_9_of_its_supervisor_and_of_everything_and_ends_in_the_middle_of_work(
+    tmp_path: Path,
+) -> None:
+    """One stack, started three times: a start takes longer than all that is looked at here."""
     with running_stack(tmp_path, environ=os.environ) as stack:
         client = Client(stack.url, stack.token)
-        job_id = submit(client, seed=100)
+        first = submit(client, seed=100)
         sha256 = client.send_recording(io.BytesIO(tone(101)))
         everything = descendants(stack)
         assert len(everything) >= len(CHILDREN)
         stack.supervisor.kill()
         wait_for(lambda: not any(is_alive(process) for process in everything), 5)
+
     with running_stack(tmp_path, environ=os.environ) as again:
         assert (again.url, again.token) == (stack.url, stack.token), (
             "programs that know it need not be told anew"
         )
         client = Client(again.url, again.token)
         assert client.has_recording(sha256)
-        wait_for(lambda: client.job(job_id).state in JOB_FINAL, 120)
-
-
-def test_kill_9_of_everything_at_once_is_survived(tmp_path: Path) -> None:
-    with running_stack(tmp_path, environ=os.environ) as stack:
-        client = Client(stack.url, stack.token)
-        job_id = submit(client, seed=200)
-        victims = [psutil.Process(stack.supervisor.pid), *descendants(stack)]
+        wait_for(lambda: client.job(first).state in JOB_FINAL, 120)
+        second = submit(client, seed=200)
+        victims = [psutil.Process(again.supervisor.pid), *descendants(again)]
         for process in victims:
             process.suspend()
         for process in victims:
             process.kill()
-        stack.supervisor.wait()
-    with running_stack(tmp_path, environ=os.environ) as again:
-        client = Client(again.url, again.token)
-        wait_for(lambda: client.job(job_id).state in JOB_FINAL, 120)
-        assert [job.id for job in client.jobs()] == [job_id]
+        again.supervisor.wait()
 
-
-def test_sigterm_ends_everything_within_fifteen_seconds_in_the_middle_of_work(tmp_path: Path) -> None:
-    with running_stack(tmp_path, environ=os.environ) as stack:
-        client = Client(stack.url, stack.token)
+    with running_stack(tmp_path, environ=os.environ) as last:
+        client = Client(last.url, last.token)
+        wait_for(lambda: client.job(second).state in JOB_FINAL, 120)
+        assert {job.id for job in client.jobs()} == {first, second}
         for seed in range(300, 310):
             submit(client, seed=seed)
-        everything = descendants(stack)
+        everything = descendants(last)
         started = time.monotonic()
-        stack.supervisor.terminate()
-        assert stack.supervisor.wait(20) == 0
+        last.supervisor.terminate()
+        assert last.supervisor.wait(20) == 0
         assert time.monotonic() - started < 15
         assert not any(is_alive(process) for process in everything)
-        assert not list(Path("/tmp").glob(f"seaweedfs-*-{stack.url.rpartition(':')[2]}.sock"))
+        assert not list(Path("/tmp").glob(f"seaweedfs-*-{last.url.rpartition(':')[2]}.sock"))
 
 
 def submit(client: Client, seed: int) -> str:
