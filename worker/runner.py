@@ -8,7 +8,7 @@ appear while a chunk is at work, and little is lost with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import structlog
@@ -20,8 +20,9 @@ from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
 from core.leases import claim_chunk, is_work_waiting, release
 from core.program_results import is_mine
-from core.results import CouldNotDraw, publish_outcomes
+from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
 from core.specs import PROGRAM_KINDS
+from core.states import ItemState
 from core.store import Store
 from core.workers import end_worker, register_worker
 from worker.dataset_work import DatasetWork
@@ -153,6 +154,7 @@ class Runner:
             if chunk is None:
                 return
             self._pulse.hold(chunk.attempt_id)
+            self._pulse.tally.claimed()
             log.info("claimed", job=chunk.job_id, token=chunk.token, items=len(chunk.items))
             if isinstance(chunk, ProgramChunk):
                 self._start_program(chunk)
@@ -264,6 +266,7 @@ class Runner:
                 if one.outcomes:
                     with self._database.write() as session:
                         unneeded = publish_outcomes(session, one.chunk, one.outcomes)
+                    self._pulse.tally.ended(_how_they_ended(one.outcomes))
                     one.outcomes = []
                     one.published_at = time.monotonic()
                     self._failures = 0
@@ -271,6 +274,7 @@ class Runner:
                         self._store.delete(key)
             except LeaseLost:
                 log.warning("lost", job=one.chunk.job_id, token=one.chunk.token)
+                self._pulse.tally.lost()
                 one.given_up = "it was lost"
                 self._line.drop_given_up()
                 self._forget(one)
@@ -310,3 +314,13 @@ class Runner:
         ):
             self._pulse.moved("waiting for the object store")
             time.sleep(0.2)
+
+
+def _how_they_ended(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, float]]:
+    """As `Tally.ended` takes them."""
+    for outcome in outcomes:
+        if isinstance(outcome, AlreadyDrawn):
+            yield ItemState.CACHED.value, 0.0
+        else:
+            state = ItemState.DONE if isinstance(outcome, Drawn) else ItemState.FAILED
+            yield state.value, outcome.seconds

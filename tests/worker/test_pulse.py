@@ -86,3 +86,17 @@ def test_a_worker_that_is_asked_to_leave_hears_it(ledger: Ledger, settings: Sett
         drain_processes(session, [row.pid])
     assert until(lambda: pulse.draining)
     pulse.end()
+
+
+def test_what_a_worker_counted_is_told_with_its_heartbeat(ledger: Ledger, settings: Settings) -> None:
+    worker = ledger.worker()
+    pulse = Pulse(ledger.database, settings.model_copy(update={"heartbeat_seconds": 0.1}), worker)
+    pulse.tally.ended([("done", 0.3), ("failed", 0.0)])
+
+    def told() -> bool:
+        with ledger.database.read() as session:
+            measured = session.get_one(Worker, worker).utilisation or {}
+            return measured.get("tally", {}).get("items") == {"done": 1, "failed": 1}
+
+    assert until(told)
+    pulse.end()

@@ -91,6 +91,10 @@ def test_a_bad_recording_fails_with_its_code_and_the_rest_is_drawn(place: Place)
         "text.wav": "not_audio",
         "quiet.wav": "no_speech",
     }
+    counted = runner._pulse.tally.told()
+    assert counted["items"] == {"done": 2, "failed": 3}
+    assert sum(counted["steps"]) == 5
+    assert (counted["claims"], counted["lost"]) == (1, 0)
 
 
 def test_the_same_recording_is_drawn_once_and_cached_afterwards(place: Place) -> None:
