@@ -52,4 +52,7 @@ class NewDataset(BaseModel):
     )
     recipe: Recipe = Field(default_factory=Recipe)
     priority: int = Field(0, ge=-100, le=100, description="Higher goes first; above 0 is for operators.")
+    webhook_url: str | None = Field(
+        None, max_length=2000, description="Told of its end by a signed note; the secret is answered once."
+    )
     files: list[NewDatasetFile]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from core.errors import InvalidRequest
 from core.jobs import create_job, job_of_key
 from core.sources import recordings_of_job, share_recordings
 from core.specs import InferSpec
-from core.tables import User
-from core.webhook_sending import check_url
-from core.webhooks import new_secret
+from core.tables import Job, User
 from dashboard.api.schemas import NewJob, NewJobView
 from dashboard.api.views import job_view
+from dashboard.end_notes import Listener, listener
 from dashboard.services import services
 
 
@@ -25,9 +26,7 @@ def make_job(user: User, body: NewJob, idempotency_key: str | None) -> NewJobVie
         raise InvalidRequest("A job is made of `items` or of a `source`: give one of the two.")
     here = services()
     settings = here.settings
-    secret = new_secret() if body.webhook_url else None
-    if body.webhook_url:
-        check_url(body.webhook_url, private=settings.webhooks_to_private)
+    told = listener(body.webhook_url)
     with here.database.write() as session:
         is_new = job_of_key(session, user.id, idempotency_key) is None
         items = body.items
@@ -46,7 +45,13 @@ def make_job(user: User, body: NewJob, idempotency_key: str | None) -> NewJobVie
             max_items=settings.max_items_per_job,
             labels=body.labels,
             rerun_of=body.source.job if body.source else None,
-            webhook=(body.webhook_url, secret) if body.webhook_url and secret else None,
+            webhook=(told.url, told.secret) if told is not None else None,
         )
-        view = job_view(session, job)
-    return NewJobView(**view.model_dump(), webhook_secret=secret if is_new else None)
+        return new_job_view(session, job, told if is_new else None)
+
+
+def new_job_view(session: Session, job: Job, told: Listener | None) -> NewJobView:
+    """Args:
+    told: who is told of the end of a job that was just made; None for one that was there before.
+    """
+    return NewJobView(**job_view(session, job).model_dump(), webhook_secret=told.secret if told else None)

@@ -13,6 +13,7 @@ from core.dataset_queries import get_dataset, list_datasets
 from core.dataset_requests import plan_dataset
 from core.dataset_specs import NewDataset
 from core.errors import NotFound
+from core.jobs import job_of_key
 from core.preparing import create_prepare_job
 from core.tables import DatasetVersion, User
 from dashboard.api.blueprint import answer, api_blueprint
@@ -27,9 +28,10 @@ from dashboard.api.dataset_schemas import (
     DatasetView,
 )
 from dashboard.api.object_response import object_response
-from dashboard.api.schemas import JobView, NewJobHeaders
-from dashboard.api.views import job_view
+from dashboard.api.schemas import NewJobHeaders, NewJobView
+from dashboard.end_notes import listener
 from dashboard.identity import viewer
+from dashboard.job_making import new_job_view
 from dashboard.permissions import require_priority, require_submitter
 from dashboard.services import services
 
@@ -40,7 +42,7 @@ _FILE: dict[str | int | HTTPStatus, Any] = {"200": {"content": {"application/oct
 _SHOWN = {".json": "application/json", ".png": "image/png"}
 
 
-@api.post("/datasets", responses={201: JobView})
+@api.post("/datasets", responses={201: NewJobView})
 def create(header: NewJobHeaders, body: NewDataset) -> Response:
     """Prepare a dataset of files that were sent before as recordings are; answers the job."""
     user = viewer()
@@ -107,8 +109,10 @@ def download(path: DatasetFilePath) -> Response:
     raise NotFound(f"{dataset.label} has no file {path.name!r}.")
 
 
-def _create(user: User, header: NewJobHeaders, body: NewDataset, plan: Plan) -> JobView:
+def _create(user: User, header: NewJobHeaders, body: NewDataset, plan: Plan) -> NewJobView:
+    told = listener(body.webhook_url)
     with services().database.write() as session:
+        is_new = job_of_key(session, user.id, header.idempotency_key) is None
         job = create_prepare_job(
             session,
             owner_id=user.id,
@@ -118,7 +122,9 @@ def _create(user: User, header: NewJobHeaders, body: NewDataset, plan: Plan) -> 
             priority=body.priority,
             idempotency_key=header.idempotency_key,
         )
-        return job_view(session, job)
+        if told is not None and is_new:
+            told.enter(session, job)
+        return new_job_view(session, job, told if is_new else None)
 
 
 def _facts(dataset: DatasetVersion) -> dict[str, Any]:

@@ -9,12 +9,16 @@ from pydantic import BaseModel, Field, RootModel
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
 _PRIORITY = Field(0, ge=-100, le=100, description="Higher goes first; above 0 is for operators.")
+_WEBHOOK = Field(
+    None, max_length=2000, description="Told of its end by a signed note; the secret is answered once."
+)
 _NAME = Field("", max_length=200, description="Of the job, for people to read.")
 
 
 class NewTraining(TrainSpec):
     name: str = _NAME
     priority: int = _PRIORITY
+    webhook_url: str | None = _WEBHOOK
 
     def spec(self) -> TrainSpec:
         return TrainSpec.model_validate(_without_more(self))
@@ -23,6 +27,7 @@ class NewTraining(TrainSpec):
 class NewEvaluation(EvaluateSpec):
     name: str = _NAME
     priority: int = _PRIORITY
+    webhook_url: str | None = _WEBHOOK
 
     def spec(self) -> EvaluateSpec:
         return EvaluateSpec.model_validate(_without_more(self))
@@ -31,6 +36,7 @@ class NewEvaluation(EvaluateSpec):
 class NewAnalysis(AnalyseSpec):
     name: str = _NAME
     priority: int = _PRIORITY
+    webhook_url: str | None = _WEBHOOK
 
     def spec(self) -> AnalyseSpec:
         return AnalyseSpec.model_validate(_without_more(self))
@@ -66,4 +72,4 @@ class Checked(BaseModel):
 
 
 def _without_more(body: BaseModel) -> dict[str, Any]:
-    return body.model_dump(exclude={"name", "priority"})
+    return body.model_dump(exclude={"name", "priority", "webhook_url"})

@@ -6,6 +6,7 @@ from flask import Response
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
+from core.jobs import job_of_key
 from core.queries import get_job
 from core.slips import slip_words
 from core.tables import User
@@ -14,7 +15,7 @@ from core.training_presets import PRESETS
 from core.training_requests import check_training
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
 from dashboard.api.blueprint import answer, api_blueprint
-from dashboard.api.schemas import JobPath, JobView, NewJobHeaders, Problem
+from dashboard.api.schemas import JobPath, JobView, NewJobHeaders, NewJobView, Problem
 from dashboard.api.training_schemas import (
     Checked,
     CheckRequest,
@@ -26,7 +27,9 @@ from dashboard.api.training_schemas import (
     ProblemView,
 )
 from dashboard.api.views import job_view
+from dashboard.end_notes import listener
 from dashboard.identity import viewer
+from dashboard.job_making import new_job_view
 from dashboard.permissions import require_priority, require_trainer
 from dashboard.services import services
 from dashboard.translation import said
@@ -37,19 +40,19 @@ api = api_blueprint("trainings", "Training models, measuring them, and looking i
 _TAGS = frozenset({"face_decoder", "ve_conv", "ast", "matching", "gan", "default"})
 
 
-@api.post("/trainings", responses={201: JobView})
+@api.post("/trainings", responses={201: NewJobView})
 def train(header: NewJobHeaders, body: NewTraining) -> Response:
     """Train a model on a dataset version; register, measure and, where asked, promote it."""
     return _create(header, body, body.spec())
 
 
-@api.post("/evaluations", responses={201: JobView})
+@api.post("/evaluations", responses={201: NewJobView})
 def evaluate(header: NewJobHeaders, body: NewEvaluation) -> Response:
     """Measure a model on a part of a dataset version."""
     return _create(header, body, body.spec())
 
 
-@api.post("/analyses", responses={201: JobView})
+@api.post("/analyses", responses={201: NewJobView})
 def analyse(header: NewJobHeaders, body: NewAnalysis) -> Response:
     """Show what a model makes of the voice, and what of the noise."""
     return _create(header, body, body.spec())
@@ -132,8 +135,10 @@ def _enter(
     header: NewJobHeaders,
     body: NewTraining | NewEvaluation | NewAnalysis,
     spec: TrainSpec | EvaluateSpec | AnalyseSpec,
-) -> JobView:
+) -> NewJobView:
+    told = listener(body.webhook_url)
     with services().database.write() as session:
+        is_new = job_of_key(session, user.id, header.idempotency_key) is None
         job = create_program_job(
             session,
             owner_id=user.id,
@@ -143,7 +148,9 @@ def _enter(
             name=body.name.strip(),
             idempotency_key=header.idempotency_key,
         )
-        return job_view(session, job)
+        if told is not None and is_new:
+            told.enter(session, job)
+        return new_job_view(session, job, told if is_new else None)
 
 
 def _field(place: tuple[int | str, ...]) -> str:

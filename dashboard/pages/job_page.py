@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -29,14 +28,13 @@ from core.queries import (
 )
 from core.registry import input_of
 from core.reruns import RERUN_KINDS, Wanted, plan_rerun, rerun_job
-from core.schedule_tables import WebhookDelivery
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, JobState
 from core.tables import Job, User
 from core.throughput import timeline
 from core.training import run_again
-from core.webhooks import notes_of_job
 from dashboard import gallery
+from dashboard.end_notes import told_of_end
 from dashboard.identity import viewer
 from dashboard.pages import program_page
 from dashboard.permissions import (
@@ -172,7 +170,7 @@ def _summary(session: Session, job: Job) -> dict[str, object]:
         "final": state in JOB_FINAL,
         "faces": job.done + job.cached,
         "moves": timeline(session, job.id),
-        "webhook": _webhook(session, job),
+        "webhook": told_of_end(session, job),
         "rerun_of": _rerun_of(session, job),
         "rerun_models": _rerun_models(session, job) if may_submit(viewer()) else [],
         "is_operator": may_change_models(viewer()),
@@ -186,13 +184,6 @@ def _summary(session: Session, job: Job) -> dict[str, object]:
             "retry_cancelled": mine and state in JOB_RETRYABLE and job.cancelled > 0,
         },
     }
-
-
-def _webhook(session: Session, job: Job) -> tuple[str, list[WebhookDelivery]] | None:
-    """The host that is told of the end of the job, and the notes that went there."""
-    url, notes = notes_of_job(session, job.id)
-    # Not the whole address: what comes behind the host is often a secret.
-    return (urlsplit(url).hostname or url, notes) if url else None
 
 
 def _rerun_of(session: Session, job: Job) -> Job | None:

@@ -28,6 +28,7 @@ from core.training_queries import (
     trained_models,
 )
 from core.training_tables import JobFile, TrainingProgress
+from dashboard.end_notes import told_of_end
 from dashboard.identity import viewer
 from dashboard.job_reports import report_of
 from dashboard.permissions import may_change, may_change_models
@@ -71,6 +72,7 @@ def summary(session: Session, job: Job) -> dict[str, object]:
         "models": _models(session, job),
         "result": _result(files) if final else Result(),
         "evaluations": list_evaluations(session, user, job_id=job.id),
+        "webhook": told_of_end(session, job),
         "can": {
             "cancel": mine and not final and job.state is not JobState.CANCELLING,
             "pause": mine and job.state is JobState.QUEUED,

@@ -52,6 +52,25 @@ def test_a_note_to_a_private_address_is_refused_and_no_job_is_made(sqlite_place:
     assert ada.get("/api/v1/jobs").json["data"] == []
 
 
+def test_the_end_of_a_preparation_is_told_to_who_asked_for_it(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
+    wish = {
+        "name": "folk",
+        "recipe": {"face": None},
+        "files": [{"path": "p/voice.flac", "recording": ada.send()}],
+        "webhook_url": "https://93.184.215.14/told",
+    }
+    refused = ada.post("/api/v1/datasets", json={**wish, "webhook_url": "http://127.0.0.1/x"})
+    assert refused.status_code == 400
+    once = {"Idempotency-Key": "once"}
+    made = ada.post("/api/v1/datasets", json=wish, headers=once).json
+    assert ada.post("/api/v1/datasets", json=wish, headers=once).json["webhook_secret"] is None
+    with sqlite_place.database.read() as session:
+        assert session.get_one(JobWebhook, made["id"]).secret == made["webhook_secret"]
+    page = sqlite_place.browser("ada").get(f"/jobs/{made['id']}").text
+    assert "A signed note goes to 93.184.215.14." in page
+
+
 def test_a_job_takes_over_the_recordings_of_an_earlier_one_with_their_keys(place: Place) -> None:
     ada = place.script()
     earlier = ada.job(3)

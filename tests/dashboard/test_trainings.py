@@ -10,8 +10,9 @@ from core.accounts import Role
 from core.database import now
 from core.identifiers import new_id
 from core.jobs import enter_job
+from core.schedule_tables import JobWebhook
 from core.specs import PrepareSpec
-from core.tables import Alias, DatasetVersion, ModelVersion
+from core.tables import Alias, DatasetVersion, Job, ModelVersion
 from tests.dashboard.conftest import Place, Script
 
 FEATURES = ["embedding", "picture", "ve_conv"]
@@ -202,6 +203,32 @@ def test_run_again_makes_a_new_job_of_the_same_spec_and_only_for_programs(place:
     assert place.script("ada").post(f"/api/v1/jobs/{first['id']}/again").status_code == 404, (
         "it is not hers to see"
     )
+
+
+def test_the_end_of_a_training_is_told_to_who_asked_for_it(place: Place) -> None:
+    olga = place.script("olga", Role.OPERATOR)
+    told = a_training(webhook_url="https://93.184.215.14/hooks/my-key")
+    refused = olga.post("/api/v1/trainings", json=a_training(webhook_url="http://127.0.0.1/x"))
+    assert (refused.status_code, "open internet" in refused.json["detail"]) == (400, True)
+    once = {"Idempotency-Key": "once"}
+    made = olga.post("/api/v1/trainings", json=told, headers=once)
+    assert made.status_code == 201, made.text
+    again = olga.post("/api/v1/trainings", json=told, headers=once).json
+    assert (again["id"], again["webhook_secret"]) == (made.json["id"], None)
+    with place.database.read() as session:
+        hook = session.get_one(JobWebhook, made.json["id"])
+        assert (hook.url, hook.secret) == (told["webhook_url"], made.json["webhook_secret"])
+        assert "webhook_url" not in session.get_one(Job, made.json["id"]).spec
+    page = place.browser("olga").get(f"/jobs/{made.json['id']}").text
+    assert "A signed note goes to 93.184.215.14." in page
+    assert "my-key" not in page
+    assert olga.post(f"/api/v1/jobs/{made.json['id']}/cancel").status_code == 200
+    page = place.browser("olga").get(f"/jobs/{made.json['id']}/summary").text
+    assert "not told yet" in page
+    assert len(olga.get(f"/api/v1/jobs/{made.json['id']}/webhook").json["notes"]) == 1
+    without = olga.post("/api/v1/trainings", json=a_training()).json
+    assert without["webhook_secret"] is None
+    assert 'id="webhook"' not in place.browser("olga").get(f"/jobs/{without['id']}").text
 
 
 def test_presets_are_recipes_that_the_check_understands(place: Place) -> None:
