@@ -1,5 +1,8 @@
 """The one door for changes of state: every move is a conditional UPDATE, counted and recorded in its transaction.
 
+The two moves that every item of a job makes, into an attempt's hands and out of them, have a quicker way through it in
+`core/chunk_moves.py`.
+
 Whoever moves something of a job holds that job's row first (`hold_job`). On PostgreSQL this makes the moves of one
 job take turns, so that counters, items and transitions cannot drift apart; on SQLite the write transaction does.
 """

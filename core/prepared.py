@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement, CursorResult, Dialect, FromClause, Table, column, table
+from sqlalchemy import ClauseElement, CursorResult, Dialect, Float, FromClause, Table, column, table
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -131,6 +131,7 @@ class _CompiledOverRows(_Compiled):
         self._head = f"WITH rows ({', '.join(columns)}) AS "
         self._line = f"({','.join('?' * len(columns))})"
         self._arrays = [f"rows_{name}" for name in columns]
+        self._floats = [isinstance(kind, Float) for kind in columns.values()]
         kinds = [kind.compile(dialect) for kind in columns.values()]
         arrays = (f"%({name})s::{kind}[]" for name, kind in zip(self._arrays, kinds, strict=True))
         self._unnested = f"(SELECT * FROM unnest({', '.join(arrays)}))"  # noqa: S608 - names and types of ours
@@ -145,5 +146,11 @@ class _CompiledOverRows(_Compiled):
                 f"{self._head}(VALUES {lines}) {self.text}",
                 (*chain.from_iterable(rows), *self.in_order(values)),
             )
-        lists = zip(self._arrays, map(list, zip(*rows, strict=True)), strict=True)
+        # The driver takes no list in which 1 stands beside 0.5.
+        lists = (
+            (name, [None if one is None else float(one) for one in several] if is_float else list(several))
+            for name, is_float, several in zip(
+                self._arrays, self._floats, zip(*rows, strict=True), strict=True
+            )
+        )
         return f"{self._head}{self._unnested} {self.text}", {**values, **dict(lists)}

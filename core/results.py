@@ -102,7 +102,9 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
     published = [(one, row) for one, row in zip(drawn, rows, strict=True) if row.id in written]
     refused = [one for one, row in zip(drawn, rows, strict=True) if row.id not in written]
     _ENTER_ARTIFACTS.count(session, [row for pair in published for row in _artifacts(*pair)], at=at)
-    lasting = {one.recording_sha256: one.duration_seconds for one in drawn if one.duration_seconds}
+    lasting = {
+        one.recording_sha256: one.duration_seconds for one in drawn if one.duration_seconds is not None
+    }
     _NOTE_DURATIONS.count(session, list(lasting.items()))
     standing = _standing(session, chunk, [one.recording_sha256 for one in refused])
     ends = [ItemEnd(one.item_id, ItemState.DONE, row.id, one.seconds) for one, row in published]

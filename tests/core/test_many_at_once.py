@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,14 @@ def test_an_attempt_that_has_lost_one_of_its_items_publishes_none_of_them(ledger
             == 0
         )
     assert ledger.counted(job_id)["leased"] == 5
+
+
+def test_seconds_may_be_whole_or_not(ledger: Ledger) -> None:
+    job_id = ledger.job(2)
+    chunk = ledger.claim(ledger.worker())
+    ledger.publish(chunk, [could_not(chunk, 0), replace(drawn(chunk, 1), seconds=2, duration_seconds=0)])
+    failed, done = ledger.items(job_id)
+    assert (failed.state, done.state, done.seconds) == (ItemState.FAILED, ItemState.DONE, 2.0)
 
 
 def test_two_attempts_that_drew_the_same_recordings_at_once_both_come_to_their_end(ledger: Ledger) -> None:
