@@ -67,7 +67,7 @@ def decode_all(decoders: Decoders, files: Iterable[HostileFile | Bomb]) -> list[
         return list(threads.map(decode, files))
 
 
-def check_all(decoders: Decoders, files: Iterable[HostileFile]) -> None:
+def assert_each_ends_as_it_may(decoders: Decoders, files: Iterable[HostileFile]) -> None:
     """Decodes them, prints how often each end came, and insists that there is no other."""
     pids = set(decoders.pids)
     ends = decode_all(decoders, files)
@@ -90,13 +90,13 @@ def test_every_format_is_taken_as_long_as_it_is_sound(decoders: Decoders) -> Non
 
 
 def test_thousands_of_damaged_files_each_end_with_a_code(decoders: Decoders) -> None:
-    check_all(decoders, hostile_files(2_000))
+    assert_each_ends_as_it_may(decoders, hostile_files(2_000))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_tens_of_thousands_of_damaged_files_each_end_with_a_code(decoders: Decoders) -> None:
-    check_all(decoders, hostile_files(50_000, first=2_000))
+    assert_each_ends_as_it_may(decoders, hostile_files(50_000, first=2_000))
 
 
 def test_bombs_and_files_that_name_others_end_with_a_code(decoders: Decoders) -> None:
