@@ -28,14 +28,16 @@ from core.config import Settings
 from core.database import Database
 from core.erasure import erase
 from core.errors import Conflict, InvalidRequest
+from core.objects import dataset_plan_key, dataset_shard_key, dataset_sidecar_key, model_upload_key
 from core.progress import Progress, Silent
-from core.schedule_tables import JobWebhook
+from core.schedule_tables import Collection, CollectionPlan, JobWebhook
 from core.states import JobState
 from core.store import Store
-from core.tables import Artifact, Attempt, Base, Item, Job, Recording, Transition, Worker
+from core.tables import Artifact, Attempt, Base, DatasetShard, Item, Job, Recording, Transition, Worker
 from core.training_tables import Measurement
 from tests.conftest import settings_for, sqlite_url
 from tests.dashboard.conftest import Place, make_place
+from tests.dashboard.world import World
 from tests.factories import Ledger
 from tests.fakes import FakeWorker
 from tests.ledgers import make_ledger
@@ -343,3 +345,44 @@ def test_settings_that_were_otherwise_are_told_and_no_secret_is_written(
     for secret in ("hush-hush", "only-for-tests", place.settings.s3_secret_key):
         word = secret if isinstance(secret, str) else secret.get_secret_value() if secret else "?"
         assert word not in told
+
+
+def test_a_place_in_which_everything_exists_is_in_it_as_a_whole(
+    sqlite_settings: Settings, elsewhere: Settings, tmp_path: Path
+) -> None:
+    """Models and halves of models, datasets, files of trainings, collections, schedules with their plans, uploads."""
+    file = tmp_path / "all.tar"
+    for place in _opened(sqlite_settings.model_copy(update={"webhooks_to_private": True})):
+        world = World(place, tmp_path)
+        for name in world._makers():
+            world._id(name)
+        making_of = _dataset_in_the_making(place)
+        stored = set(place.store.keys())
+        assert save(place, file).lost == []
+        unnamed = {model_upload_key(world._id(name)) for name in ("config", "weights")}
+        bring_back(elsewhere, file)
+        # A model that was sent and not registered yet is nobody's so far.
+        back = set(Store(elsewhere).keys())
+        assert stored - back == unnamed
+        assert back <= stored and making_of <= back
+        folders = {"/".join(key.split("/")[:2]) for key in back}
+        assert folders >= {"models/files", "datasets/plans", "datasets/shards"}
+        assert {key.split("/")[2] for key in back if key.startswith("jobs/")} == {"attempts", "files"}
+
+
+def _dataset_in_the_making(place: Place) -> set[str]:
+    """A plan, and a shard with what lies beside it; making them takes a worker."""
+    sha256 = "ab" * 32
+    keys = {dataset_shard_key(sha256), dataset_sidecar_key(sha256), dataset_plan_key(sha256)}
+    for key in keys:
+        place.store.put(key, key.encode(), "application/octet-stream")
+    with place.database.write() as session:
+        attempt = session.scalars(select(Attempt).limit(1)).one()
+        item = session.scalars(select(Item).limit(1)).one()
+        collection = session.scalars(select(Collection).limit(1)).one()
+        at = attempt.started_at
+        made = {"number": 0, "sha256": sha256, "size_bytes": 1, "kept": 1, "rejected": 0, "created_at": at}
+        session.add(DatasetShard(item_id=item.id, job_id=item.job_id, attempt_id=attempt.id, **made))
+        plan = {"way_sha256": "cd" * 32, "plan_sha256": sha256, "made_at": at}
+        session.add(CollectionPlan(collection_id=collection.id, **plan))
+    return keys
