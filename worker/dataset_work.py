@@ -59,6 +59,10 @@ _MEDIA_TYPES = {
 _MAY_COME_BACK = frozenset({"changed_while_read", "unreadable_file"})
 
 
+class _Stopped(Exception):
+    """In the middle of a shard, for a reason that is not the shard's."""
+
+
 class DatasetWork:
     """One per process; used from one thread at a time. Keeps the plan and the networks of the job it last saw."""
 
@@ -82,7 +86,7 @@ class DatasetWork:
         """Works through a chunk, step by step, and publishes each.
 
         Args:
-            why_stop: asked before every step; a reason gives the rest of the chunk back.
+            why_stop: asked before every step, and now and then within one; a reason gives the rest of the chunk back.
             moved: told what is being done.
 
         Returns:
@@ -94,8 +98,17 @@ class DatasetWork:
             if reason is not None:
                 self._give_back(chunk, reason)
                 return True
+
+            def watch(done: int, name: str = step.name) -> None:
+                moved(f"preparing {name}: {done} done")
+                if (reason := why_stop()) is not None:
+                    raise _Stopped(reason)
+
             try:
-                outcome = self._do(chunk, step, moved)
+                outcome = self._do(chunk, step, watch)
+            except _Stopped as stopped:
+                self._give_back(chunk, str(stopped))
+                return True
             except Retryable as error:
                 log.warning("gives back", job=chunk.job_id, step=step.name, error=error.message)
                 self._give_back(chunk, error.message)
@@ -108,16 +121,14 @@ class DatasetWork:
                 return True
         return True
 
-    def _do(self, chunk: PrepareChunk, step: ClaimedStep, moved: Callable[[str], None]) -> PreparationOutcome:
+    def _do(self, chunk: PrepareChunk, step: ClaimedStep, watch: Callable[[int], None]) -> PreparationOutcome:
         began = time.monotonic()
         try:
             plan = self._open(chunk.plan_sha256)
             if step.stage == VERSION:
                 return self._make_version(chunk, step, plan, began)
-            return self._make_shard(
-                step, plan, began, lambda done: moved(f"preparing {step.name}: {done} done")
-            )
-        except Retryable:
+            return self._make_shard(step, plan, began, watch)
+        except (Retryable, _Stopped):
             raise
         except (MediaError, NotFound) as error:
             return StepFailed(step.id, error.code, error.message, time.monotonic() - began)

@@ -17,21 +17,25 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from core.chunks import PrepareChunk
 from core.config import BUNDLED_WEIGHTS, Settings, to_environment
 from core.dataset_plan import Entry, Person, Plan
 from core.layouts import SourceFile, plan_files
-from core.leases import reap
+from core.leases import claim_chunk, reap
 from core.objects import dataset_plan_key, recording_key
 from core.preparing import create_prepare_job
 from core.recipes import FaceRecipe, Recipe, SplitRecipe, VoiceRecipe
 from core.recordings import take_in
 from core.registry import register_model
-from core.states import JobState
+from core.states import ItemState, JobState
 from core.tables import DatasetShard, DatasetVersion, Item, Job
 from tests.worker.ml.small_networks import save_small_networks
 from tests.worker.place import Place
 from tests.worker.test_any_pair import pictures
-from worker import prepare
+from worker import preparation, prepare
+from worker.dataset_work import DatasetWork
+from worker.decoding.decoders import Decoders
+from worker.models import Models
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
@@ -235,3 +239,28 @@ def shards_of(place: Place, job_id: str) -> int:
 
 def shard_hashes(version: DatasetVersion) -> list[str]:
     return [file["sha256"] for file in version.files if file["name"].startswith("shards/")]
+
+
+def test_cancelled_in_the_middle_of_a_shard_it_stops_there_and_gives_it_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "BATCH", 2)
+    monkeypatch.setattr(preparation, "AT_ONCE", 2)
+    job = submit(place, plan_of_samples(place, shard_entries=1000))
+    with place.database.write() as session:
+        chunk = claim_chunk(session, place.ledger.worker(), place.settings.queue, size=4, lease_seconds=60)
+    assert isinstance(chunk, PrepareChunk)
+    told: list[str] = []
+
+    def why_stop() -> str | None:
+        return "it was cancelled" if any("done" in words for words in told) else None
+
+    models = Models(place.settings, place.database, place.store)
+    with Decoders() as decoders:
+        work = DatasetWork(place.database, place.store, models, "cpu", decoders)
+        assert work.carry_out(chunk, why_stop, told.append), "nothing around it failed"
+    assert [words for words in told if "done" in words] == [f"preparing {chunk.items[0].name}: 2 done"]
+    with place.database.read() as session:
+        states = session.scalars(select(Item.state).where(Item.job_id == job)).all()
+        assert set(states) == {ItemState.PENDING}
+        assert not session.scalar(select(func.count()).select_from(DatasetShard))
