@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -44,14 +44,12 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_help_is_quick_and_lists_every_command() -> None:
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        answer = voicesketch("--help")
-        seconds.append(time.monotonic() - started)
-        assert answer.returncode == 0
-    # 0.2 s on a machine with nothing else to do; the best of three, since this one may be busy.
-    assert min(seconds) < 1.0
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = voicesketch("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert answer.returncode == 0
+    # Of the processor: how long it takes says more about who else is at work. 0.2 s where there is nobody.
+    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 0.8
     assert all(f" {name} " in answer.stdout for name in COMMANDS)
 
 
