@@ -29,6 +29,7 @@ from worker.ml.errors import AudioError, MediaError, PictureError
 log = structlog.get_logger()
 
 FILES_PER_PROCESS = 2_000  # what libraries leak stays small, and starting another one costs 0.1 ms a file
+MOST_PROCESSES = 8  # of 50 MB; together they decode some thousand recordings a second
 # How often a process may end in some way over one file.
 _TRIES: dict[How, int] = {"crashed": 2, "waited_too_long": 2, "computed_too_long": 1, "killed": 3}
 
@@ -53,7 +54,7 @@ class Decoders:
     ) -> None:
         """
         Args:
-            count: of processes; as many as there are cores, and two at least, so that one file never holds up all.
+            count: of processes; as many as there are cores, from two, so that one file never holds up all, to eight.
             program: arguments of the interpreter.
         """
         self._bounds = bounds
@@ -64,7 +65,7 @@ class Decoders:
         self._living: set[DecodingProcess] = set()
         self._closed = False
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
-        for _ in range(count or max(2, len(os.sched_getaffinity(0)))):
+        for _ in range(count or max(2, min(MOST_PROCESSES, len(os.sched_getaffinity(0))))):
             self._slots.put(_Slot(self._begin))
 
     def decode(self, kind: Kind, source: bytes | Path | BinaryIO, limits: Limits | None = None) -> Given:
