@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import random
 import threading
 import tracemalloc
 import uuid
@@ -19,6 +20,7 @@ from sqlalchemy import func, select
 
 from core import audit
 from core import backup as making
+from core import backup_restore as restoring
 from core.audit import list_entries
 from core.backup import BackupMade, back_up
 from core.backup_contents import Contents
@@ -30,6 +32,7 @@ from core.erasure import erase
 from core.errors import Conflict, InvalidRequest
 from core.objects import dataset_plan_key, dataset_shard_key, dataset_sidecar_key, model_upload_key
 from core.progress import Progress, Silent
+from core.recordings import take_in
 from core.schedule_tables import Collection, CollectionPlan, JobWebhook
 from core.states import JobState
 from core.store import Store
@@ -386,3 +389,23 @@ def _dataset_in_the_making(place: Place) -> set[str]:
         plan = {"way_sha256": "cd" * 32, "plan_sha256": sha256, "made_at": at}
         session.add(CollectionPlan(collection_id=collection.id, **plan))
     return keys
+
+
+def test_what_is_large_goes_through_in_pieces(
+    sqlite_place: Place, elsewhere: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (making, restoring):
+        monkeypatch.setattr(module, "FETCHED_WHOLE_BYTES", 100_000)
+    place, file = sqlite_place, tmp_path / "all.tar"
+    owner = place.user("ada").id
+    contents = [b"fLaC" + random.Random(size).randbytes(size) for size in (99_000, 300_001, 9 * 2**20)]
+    taken = [
+        take_in(place.database, place.store, io.BytesIO(content), owner_id=owner, max_bytes=2**24)
+        for content in contents
+    ]
+    assert save(place, file).objects == 3
+    bring_back(elsewhere, file)
+    store = Store(elsewhere)
+    for recording, content in zip(taken, contents, strict=True):
+        assert store.get(recording.object_key) == content
+        assert store.fetch(recording.object_key).media_type == "audio/flac"
