@@ -19,7 +19,7 @@ from jinja2 import Environment
 from pydantic import BaseModel
 
 from core.training_presets import PRESETS
-from core.training_specs import AnalyseSpec, EvaluateSpec
+from core.training_specs import AfterTraining, AnalyseSpec, EvaluateSpec
 from dashboard.navigation import link_words
 from dashboard.schedule_words import DAY_AND_MONTH_WORDS
 from dashboard.spec_form import FormGroup, form_of
@@ -45,14 +45,14 @@ _SENTENCES = (
     "core/estimates.py",
     "core/firing.py",
     "core/gate.py",
+    "core/layouts/*.py",
     "core/health.py",
     "core/metric_words.py",
     "core/schedule_queries.py",
     "core/schedule_runs.py",
     "core/schedules.py",
     "core/slips.py",
-    "core/training_presets.py",
-    "core/training_specs.py",
+    "core/training_*.py",
     "dashboard/dataset_reports.py",
     "dashboard/job_reports.py",
     "dashboard/model_report.py",
@@ -62,12 +62,21 @@ _SENTENCES = (
     "dashboard/pages/sign_in.py",
     "dashboard/permissions.py",
     "dashboard/problems.py",
+    "worker/evaluation/*.py",
 )
 _ERRORS = ("core", "dashboard", "worker")
 _FAMILY = frozenset(
-    {"VoicesketchError", "BadRequest", "Forbidden", "NotFound", "Unauthorized", "TooManyRequests"}
+    {
+        "VoicesketchError",
+        "MediaError",
+        "BadRequest",
+        "Forbidden",
+        "NotFound",
+        "Unauthorized",
+        "TooManyRequests",
+    }
 )
-_SENTENCE = re.compile(r"^[A-Z“{].*\w{2} \w|^[A-Z][a-z]{2,}$|[a-z]{2} [a-z]{2}", re.DOTALL)
+_SENTENCE = re.compile(r"^[A-Z“{].*\w\W{1,2}\w|^[A-Z][a-z]{2,}$|[a-z]{2} [a-z]{2}", re.DOTALL)
 _LITERAL = r'"((?:[^"\\\n]|\\.)*)"'
 _IN_SCRIPT = re.compile(rf"(?<![\w.$])(?:t\(\s*{_LITERAL}|tn\(\s*{_LITERAL}\s*,\s*{_LITERAL})")
 
@@ -84,6 +93,8 @@ class Message:
 def prepare(environment: Environment) -> None:
     """Makes an environment read `{% trans %}`, whose line breaks and indents are no part of a message."""
     environment.add_extension("jinja2.ext.i18n")
+    # As it is rendered: otherwise a percent sign would be one in the one place and two in the other.
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]
     environment.policies["ext.i18n.trimmed"] = True
 
 
@@ -100,9 +111,11 @@ def messages(templates: Path = _HERE / "templates") -> Iterator[Message]:
         yield Message(name, None, "dashboard/schedule_words.py")
     yield Message(NUMBER, None, "dashboard/message_sources.py")
     yield from _of_settings()
-    for name in _SENTENCES:
-        for text, line in _sentences(_tree(name)):
-            yield Message(text, None, f"{name}:{line}")
+    for pattern in _SENTENCES:
+        for path in sorted(_ROOT.glob(pattern)):
+            name = path.relative_to(_ROOT).as_posix()
+            for text, line in _sentences(_tree(name)):
+                yield Message(text, None, f"{name}:{line}")
     yield from _of_python()
 
 
@@ -133,7 +146,7 @@ def _of_templates(templates: Path) -> Iterator[Message]:
 def _of_settings() -> Iterator[Message]:
     """The names of settings in forms, which are made of the names of fields."""
     specs: list[BaseModel] = [part for one in PRESETS.values() for part in (one.recipe, one.machine)]
-    specs += [EvaluateSpec(model="-", dataset="-"), AnalyseSpec(model="-", dataset="-")]
+    specs += [EvaluateSpec(model="-", dataset="-"), AnalyseSpec(model="-", dataset="-"), AfterTraining()]
     names: dict[str, str] = {}
     for spec in specs:
         for path, words in _labels(form_of(spec)):
@@ -147,6 +160,9 @@ def _labels(group: FormGroup) -> Iterator[tuple[str, str]]:
         yield group.path, group.title
     for field in group.fields:
         yield field.path, field.label
+        for value in field.choices:
+            words = value.replace("_", " ")
+            yield from ((field.path, words), (field.path, words[:1].upper() + words[1:]))
     for inner in group.groups:
         yield from _labels(inner)
 
@@ -235,7 +251,7 @@ def _sentences(tree: ast.Module) -> Iterator[tuple[str, int]]:
         if id(node) in aside or not isinstance(node, ast.Constant | ast.JoinedStr):
             continue
         text = _text(node)
-        if text and _SENTENCE.search(text):
+        if text and "\n" not in text and "  " not in text and _SENTENCE.search(text):
             yield text, node.lineno
 
 

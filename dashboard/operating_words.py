@@ -35,6 +35,17 @@ KEPT_WORDS: dict[Kept, str] = {
     Kept.LOGS: "Lines of logs",
 }
 
+# Roles and scopes, as people read them; forms and shells send the names themselves.
+ROLE_WORDS: dict[str, str] = {
+    "viewer": "viewer",
+    "submitter": "submitter",
+    "operator": "operator",
+    "admin": "admin",
+    "read": "read",
+    "submit": "submit",
+    "operate": "operate",
+}
+
 # Kinds of stored things by the names that the ledger has for them; a kind without a word here keeps its name.
 STORED_WORDS: dict[str, str] = {
     "recordings": "Recordings",

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 # With fewer letters than this of its own, a shape would fit what it does not mean.
-_LETTERS = 8
+_LETTERS = 6
 _LONGEST = 2000
 _BEGINNING = 4  # letters by which shapes are looked up
 _VALUE = re.compile(r"\{(\w+)\}")

@@ -51,6 +51,9 @@ LEFT_OUT_WORDS: dict[str, str] = {
     "clip_limit": "More clips than asked for",
     "corrupt_audio": "The recording is damaged",
     "corrupt_image": "The picture is damaged",
+    "decoder_crashed": "Makes the program that decodes it crash",
+    "decoding_needs_memory": "Takes too much memory to decode",
+    "decoding_took_too_long": "Takes too long to decode",
     "empty_file": "The file is empty",
     "image_too_large": "The picture is too large",
     "missing_companion": "Something that belongs to it is missing",
@@ -96,6 +99,21 @@ LAYOUT_WORDS: dict[str, str] = {
     "voxceleb1": "VoxCeleb1",
     "voxceleb2": "VoxCeleb2",
     "hq_voxceleb": "HQ-VoxCeleb",
+}
+
+# Parts of a dataset and what they are made of, as headings of a table; and its charts.
+PART_WORDS: dict[str, str] = {
+    "train": "Train",
+    "validation": "Validation",
+    "test": "Test",
+    "people": "People",
+    "voices": "Voices",
+    "faces": "Faces",
+    "durations": "durations",
+    "entries_per_person": "entries per person",
+    "loudness": "loudness",
+    "outcomes": "outcomes",
+    "split": "split",
 }
 
 # What a job does, in the list of jobs.
