@@ -104,6 +104,8 @@ class PartFailed(Exception):
 
 def main() -> None:
     options = _parser().parse_args()
+    # Asked to stop, it stops the stack and removes its folders as well.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     counts = {
         name: options.clips or (wanted.quick_clips if options.quick else wanted.clips)
         for name, wanted in MODELS.items()
