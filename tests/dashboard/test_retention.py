@@ -22,46 +22,13 @@ from core.purging import purge
 from core.recordings import take_in
 from core.results import AlreadyDrawn, publish_outcomes
 from core.retention import preview
-from core.retention_rules import Kept, list_rules, remove_rule, set_rule
+from core.retention_rules import Kept, list_rules, remove_rule
 from core.states import AttemptState, JobState
-from core.tables import Artifact, Attempt, Drawing, Item, Job, Recording, RecordingOwner
+from core.tables import Artifact, Attempt, Drawing, Job, Recording, RecordingOwner
 from core.training_tables import JobFile, LogLine
 from core.workers import register_worker
-from tests.dashboard.conftest import SOUND, Place, Script
-
-
-def rule(place: Place, kind: Kept, days: int | None, scope: str = "") -> None:
-    with place.database.write() as session:
-        set_rule(session, kind=kind, scope=scope, days=days, actor=place.user("root").id)
-
-
-def age(place: Place, job_id: str, days: float) -> None:
-    """Lets a job have ended so long ago, and what it was made of have been sent before."""
-    with place.database.write() as session:
-        past = now(session) - timedelta(days=days)
-        session.execute(update(Job).where(Job.id == job_id).values(finished_at=past))
-        of_job = select(Item.recording_sha256).where(Item.job_id == job_id)
-        for table in (Recording, RecordingOwner):
-            session.execute(
-                update(table)
-                .where(table.sha256.in_(of_job))
-                .values(created_at=past)
-                .execution_options(synchronize_session=False)
-            )
-
-
-def drawn(place: Place, script: Script, count: int = 3, **extra: object) -> str:
-    job_id = script.job(count, **extra)
-    place.worker().run()
-    return job_id
-
-
-def pictures(place: Place) -> int:
-    return len(list(place.store.keys("jobs/")))
-
-
-def preview_counts(place: Place) -> dict[str, tuple[int, int]]:
-    return {one.kind.value: (one.count, one.shared) for one in preview(place.database, place.store)}
+from tests.dashboard.conftest import SOUND, Place
+from tests.dashboard.retention_place import age, drawn, pictures, preview_counts, rule
 
 
 def test_faces_of_a_job_that_is_due_go_and_its_rows_stay(place: Place) -> None:
