@@ -110,7 +110,9 @@ def test_a_client_whose_connection_is_cut_anywhere_asks_again_and_makes_one_job(
 
     def ask() -> str:
         source = {"job": place.sent.id, "which": "faces"}
-        return client.create_job(idempotency_key="cut", name="cut", seed=10_001, source=source).id
+        return client.create_job(
+            idempotency_key="off-and-on", name="off and on", seed=10_001, source=source
+        ).id
 
     made = set()
     with road.feeling("cut"):
@@ -120,7 +122,7 @@ def test_a_client_whose_connection_is_cut_anywhere_asks_again_and_makes_one_job(
     made.add(ask())
     road.close()
     assert len(made) == 1
-    assert [job.id for job in place.house.client.jobs(search="cut")] == [*made]
+    assert [job.id for job in place.house.client.jobs(search="off and on")] == [*made]
     wait(place.house.client, *made, patience_seconds=PATIENCE_SECONDS)
 
 
