@@ -28,15 +28,13 @@ import numpy as np
 import torch
 
 from benchmarks.infer_whole import core_seconds
-from benchmarks.queue import drawn, furnish
-from core.bootstrap import migrate
-from core.chunks import InferChunk
+from benchmarks.queue_ledger import fresh_ledger, furnish, opened, submit
+from core.chunks import ClaimedItem, InferChunk
 from core.config import load_settings
 from core.database import Database
-from core.jobs import create_job
 from core.leases import claim_chunk
-from core.results import publish_outcomes
-from core.specs import InferSpec, NewItem
+from core.objects import StoredObject, face_key, spectrogram_key, thumbnail_key
+from core.results import Drawn, publish_outcomes
 from core.store import Store
 from core.workers import register_worker
 from worker.decoding.decoders import Decoders
@@ -114,7 +112,7 @@ def main() -> None:
         )
         clock.time("store", lambda: list(writers.map(lambda trio: put(store, trio), pictures)))
     store.delete_all(list(store.keys(_SCRATCH)))
-    clock.time("commit", committing(len(keys)))
+    commit(clock)
     print(json.dumps({"threads": torch.get_num_threads(), "stations": clock.told}))
 
 
@@ -177,35 +175,44 @@ def put(store: Store, pictures: tuple[bytes, bytes, bytes]) -> None:
         store.put(f"{_SCRATCH}{number}/{name}", picture, "image/png", name)
 
 
-def committing(items: int) -> Callable[[], None]:
+def commit(clock: Clock) -> None:
     """Claims and fenced transactions for so many faces, on a ledger of their own."""
-    folder = tempfile.TemporaryDirectory(prefix="voicesketch-commit-")
-    url = f"sqlite+pysqlite:///{folder.name}/ledger.sqlite3"
-    migrate(url)
-    database = Database(url)
-    owner, hashes = furnish(database, items)
-    with database.write() as session:
-        worker = register_worker(session, queue="gpu", device="cpu")
-        create_job(
-            session,
-            owner_id=owner,
-            spec=InferSpec(model="default"),
-            items=[NewItem(key=one[:12], name=one[:12], recording=one) for one in hashes],
-            max_items=items,
-        )
+    with (
+        tempfile.TemporaryDirectory(prefix="voicesketch-commit-") as folder,
+        fresh_ledger("sqlite", Path(folder) / "ledger") as url,
+        opened(url) as database,
+    ):
+        owner, hashes = furnish(database, "bench", clock.count)
+        with database.write() as session:
+            worker = register_worker(session, queue="gpu", device="cpu")
+        submit(database, owner, hashes)
 
-    def commit() -> None:
-        with folder:
+        def work() -> int:
+            published = 0
             while True:
                 with database.write() as session:
                     chunk = claim_chunk(session, worker, "gpu", size=32, lease_seconds=60.0)
                 if not isinstance(chunk, InferChunk):
-                    break
+                    return published
                 with database.write() as session:
                     publish_outcomes(session, chunk, [drawn(chunk, item) for item in chunk.items])
-            database.dispose()
+                published += len(chunk.items)
 
-    return commit
+        assert clock.time("commit", work) == clock.count
+
+
+def drawn(chunk: InferChunk, item: ClaimedItem) -> Drawn:
+    """What a worker that drew would publish."""
+    where = (chunk.job_id, chunk.token, item.id)
+    return Drawn(
+        item_id=item.id,
+        recording_sha256=item.recording_sha256,
+        face=StoredObject("face", face_key(*where), "image/png", 40_000, "0" * 64),
+        spectrogram=StoredObject("spectrogram", spectrogram_key(*where), "image/png", 10_000, "1" * 64),
+        thumbnail=StoredObject("thumbnail", thumbnail_key(*where), "image/webp", 2_000, "2" * 64),
+        seconds=0.01,
+        duration_seconds=4.0,
+    )
 
 
 if __name__ == "__main__":
