@@ -150,7 +150,9 @@ def test_nothing_in_the_templates_needs_inline_code_or_another_place() -> None:
         assert "|safe" not in written, template
         assert not re.search(r'(?:src|href)="https?://', written), template
     for file in (*(FOLDER / "static").rglob("*.css"), *(FOLDER / "static" / "js").rglob("*.js")):
-        assert not re.search(r"https?://|@import", file.read_text("utf-8")), file
+        # The name of SVG looks like an address, and nobody is asked there.
+        written = file.read_text("utf-8").replace('"http://www.w3.org/2000/svg"', "")
+        assert not re.search(r"https?://|@import", written), file
 
 
 def test_names_from_strangers_are_shown_and_never_run(sqlite_place: Place) -> None:
