@@ -7,6 +7,7 @@ process id. It ends, and all that it started, when nobody can write to it any mo
 from __future__ import annotations
 
 import atexit
+import ctypes
 import functools
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from core.stack import tether
 from tests.conftest import REPOSITORY
 
 _GUNICORN = ["gunicorn", "-c", "python:dashboard.gunicorn_config", "dashboard.wsgi:app"]
@@ -49,22 +51,20 @@ def _main() -> None:
     import dashboard.app  # noqa: F401 - that is what it is for
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever ends is gone at once
-    started: list[int] = []
     for line in sys.stdin:
         wanted = json.loads(line)
         if not (child := os.fork()):
             _become(wanted["environment"], wanted["folder"])
-        started.append(child)
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
-    for child in filter(psutil.pid_exists, started):
-        os.kill(child, signal.SIGTERM)
 
 
 def _become(environment: dict[str, str], folder: str) -> None:
     """Be gunicorn from now on; does not return."""
     from gunicorn.app.wsgiapp import run
 
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(tether.PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
