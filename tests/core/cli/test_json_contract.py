@@ -92,11 +92,12 @@ GIVEN: dict[str, str] = {
     "erase": "ada",
 }
 # They need no service, or run until they are stopped; what they print is held elsewhere.
-WITHOUT_A_SERVICE = {"draw", "up", "demo", "doctor", "convert vggface", "backup", "restore"}
+BENCHMARKS = {"bench infer", "bench queue"}  # programs of their own
+WITHOUT_A_SERVICE = {"draw", "up", "demo", "doctor", "convert vggface", "backup", "restore"} | BENCHMARKS
 ASKING = [
     command for command in GIVEN if command not in ("train", "prepare")
 ]  # those ask nobody, as given here
-WITHOUT_JSON = {"up"}  # it runs until it is stopped
+WITHOUT_JSON = {"up"} | BENCHMARKS  # it runs until it is stopped
 _MORE = {"webhook_secret", "training"}
 
 
