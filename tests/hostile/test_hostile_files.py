@@ -22,7 +22,6 @@ CODES = {
     "corrupt_audio",
     "corrupt_image",
     "decoding_needs_memory",
-    "decoding_took_too_long",
     "empty_file",
     "image_too_large",
     "no_speech",
@@ -32,8 +31,7 @@ CODES = {
     "too_many_channels",
     "too_short",
     "truncated_audio",
-}  # and not `decoder_crashed`: should a library crash, its file is to be kept as a test of its own
-PATIENCE_SECONDS = 30.0  # for one file, on a machine with other work; most take milliseconds
+}  # and neither `decoder_crashed` nor `decoding_took_too_long`: a file that comes to that is to be a test of its own
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,6 @@ def assert_each_ends_as_it_may(decoders: Decoders, files: Iterable[HostileFile])
     slowest = max(ends, key=lambda end: end.seconds)
     print(f"{len(ends)} files: {dict(counts.most_common())}; slowest {slowest.seconds:.2f} s, {slowest.name}")  # noqa: T201
     assert {end.name: end.code for end in ends if end.code not in CODES} == {}
-    assert slowest.seconds < PATIENCE_SECONDS, slowest
     # Processes that were replaced had filled their memory, or seen as many files as they may; none died of a file.
     memory = counts["decoding_needs_memory"]
     assert len(set(decoders.pids) - pids) <= 2 + memory + len(ends) // 1_000
@@ -103,7 +100,6 @@ def test_bombs_and_files_that_name_others_end_with_a_code(decoders: Decoders) ->
     made = list(bombs())
     ends = {end.name: end for end in decode_all(decoders, made)}
     assert {bomb.name: ends[bomb.name].code for bomb in made if ends[bomb.name].code not in bomb.codes} == {}
-    assert max(end.seconds for end in ends.values()) < PATIENCE_SECONDS
 
 
 @pytest.mark.soak
