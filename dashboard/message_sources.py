@@ -46,6 +46,7 @@ _SENTENCES = (
     "core/firing.py",
     "core/gate.py",
     "core/layouts/*.py",
+    "core/manifest.py",
     "core/health.py",
     "core/metric_words.py",
     "core/schedule_queries.py",

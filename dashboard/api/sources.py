@@ -31,6 +31,7 @@ from dashboard.identity import viewer
 from dashboard.permissions import require_submitter
 from dashboard.services import services
 from dashboard.spoken import estimate_words
+from dashboard.translation import said
 
 api = api_blueprint("sources", "Where the recordings of a job come from, and what it would come to.")
 
@@ -49,7 +50,7 @@ def check(query: ManifestQuery) -> Response:
         ManifestView(
             lines=[ManifestLine(line=one.number, key=one.key, path=one.path) for one in checked.lines],
             problems=[
-                ManifestProblem(line=number, problem=words)
+                ManifestProblem(line=number, problem=said(words))
                 for number, words in checked.problems[:_PROBLEMS_TOLD]
             ],
             problem_count=len(checked.problems),
