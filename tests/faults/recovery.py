@@ -7,15 +7,18 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
+from sqlalchemy import func, select
 
 from core.client_views import JobView
-from core.states import JOB_FINAL, JobState
+from core.database import Database
+from core.states import JOB_FINAL, AttemptState, JobState
 from core.submission import submit
+from core.tables import Attempt, Worker
 from tests.faults.place import Place
-from tests.faults.rounds import wait_until
+from tests.faults.rounds import PATIENCE_SECONDS, wait_until
 
 AFTER_LEASE_SECONDS = 15.0
 SHIPPED_LEASE_SECONDS = (
@@ -32,10 +35,27 @@ def a_sleeping_worker(place: Place, lease_seconds: float) -> None:
     began = time.monotonic()
     place.second.freeze()
     try:
-        seconds = seconds_to(place, job, began, lambda now: now.state in JOB_FINAL)
+        with place.house.ledger() as database:
+            while held_by(database, [process.pid for process in place.second.family()]):
+                assert time.monotonic() < began + PATIENCE_SECONDS
+                time.sleep(0.1)
+        seconds = time.monotonic() - began
     finally:
         place.second.thaw()
-    told("work of a worker that sleeps is done by another", seconds, lease_seconds + AFTER_LEASE_SECONDS)
+    told("work of a worker that sleeps goes to others", seconds, lease_seconds + AFTER_LEASE_SECONDS)
+    place.house.wait_for(job.id, lambda now: now.state in JOB_FINAL)
+
+
+def held_by(database: Database, pids: Sequence[int]) -> int:
+    """How many attempts these processes hold."""
+    with database.read() as session:
+        held = (
+            select(func.count())
+            .select_from(Attempt)
+            .join(Worker, Worker.id == Attempt.worker_id)
+            .where(Worker.pid.in_(pids), Worker.ended_at.is_(None), Attempt.state == AttemptState.ACTIVE)
+        )
+        return session.scalar(held) or 0
 
 
 def a_killed_worker(place: Place, _lease_seconds: float) -> None:
