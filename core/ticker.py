@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
@@ -38,6 +39,9 @@ from core.workers import forget_dead_workers
 log = structlog.get_logger()
 
 _TIDY_SECONDS = 3600.0
+_RING_SECONDS = (
+    0.2  # from one look for new work to the next: nobody who waits for ten faces should wait for a round
+)
 Clock = Callable[[Session], datetime]
 
 
@@ -53,6 +57,22 @@ def tick(database: Database, doorbell: Doorbell, settings: Settings) -> None:
             log.info("rang", jobs=rung)
     except (Retryable, SQLAlchemyError) as error:
         log.warning("this round failed", error=str(error).splitlines()[0])
+
+
+def ring_meanwhile(database: Database, doorbell: Doorbell, seconds: float, stop: threading.Event) -> None:
+    """Waits so long for the next round, and rings for whatever comes in until then.
+
+    Where that fails it only waits: the next round tells.
+    """
+    end = time.monotonic() + seconds
+    works = True
+    while (left := end - time.monotonic()) > 0:
+        if stop.wait(min(_RING_SECONDS, left) if works else left):
+            return
+        try:
+            publish(database, doorbell)
+        except (Retryable, SQLAlchemyError):
+            works = False
 
 
 class Scheduling:
@@ -142,11 +162,10 @@ def main() -> None:
         # Whatever they are at can be left at any point, so nothing waits for them at the end.
         threading.Thread(target=_again_and_again, args=(step, seconds, stop), name=name, daemon=True).start()
 
-    def round_of_bells() -> None:
+    while not stop.is_set():
         tick(database, doorbell, settings)
         leave_sign(settings, "ticker")
-
-    _again_and_again(round_of_bells, settings.tick_seconds, stop)
+        ring_meanwhile(database, doorbell, settings.tick_seconds, stop)
 
 
 if __name__ == "__main__":

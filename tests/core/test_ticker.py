@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 from pydantic import SecretStr
 from sqlalchemy import select, update
@@ -12,7 +13,7 @@ from core.config import Settings
 from core.errors import BrokerUnavailable
 from core.states import JobState
 from core.tables import Worker
-from core.ticker import tick
+from core.ticker import ring_meanwhile, tick
 from tests.factories import FakeDoorbell, Ledger
 
 SETTINGS = Settings(database_url="sqlite://", broker_url=SecretStr("redis://nowhere"))
@@ -38,6 +39,40 @@ def test_a_broker_that_is_away_does_not_keep_the_dead_from_being_reaped(ledger: 
     assert doorbell.rung  # what was given back is rung for
     ledger.publish(ledger.claim(ledger.worker()))
     assert ledger.get(job).state is JobState.COMPLETED
+
+
+def test_work_that_comes_in_between_two_rounds_is_rung_for_at_once(ledger: Ledger) -> None:
+    doorbell, stop, rang = FakeDoorbell(), threading.Event(), threading.Event()
+    ring = doorbell.ring
+
+    def ring_and_tell(queue: str) -> None:
+        ring(queue)
+        rang.set()
+
+    doorbell.ring = ring_and_tell  # type: ignore[method-assign]
+    rounds = threading.Thread(target=ring_meanwhile, args=(ledger.database, doorbell, 60.0, stop))
+    rounds.start()
+    try:
+        ledger.job(1)
+        assert rang.wait(30)
+    finally:
+        stop.set()
+        rounds.join(timeout=30)
+    assert not rounds.is_alive()
+    assert doorbell.rung == ["gpu"]
+
+
+def test_a_broker_that_is_away_is_left_alone_until_the_next_round(ledger: Ledger) -> None:
+    ledger.job(1)
+    doorbell, tried = FakeDoorbell(), []
+
+    def ring(queue: str) -> None:
+        tried.append(queue)
+        raise BrokerUnavailable()
+
+    doorbell.ring = ring  # type: ignore[method-assign]
+    ring_meanwhile(ledger.database, doorbell, 0.7, threading.Event())
+    assert len(tried) <= 2
 
 
 def test_a_database_that_is_away_is_told_and_tried_again(ledger: Ledger) -> None:
