@@ -44,6 +44,8 @@ _CODE = {
     429: "too_many_requests",
     503: Retryable.code,
 }
+# No pages, though they are not in the API: programs ask for them, whose names are fixed by others.
+_FOR_PROGRAMS = ("/healthz", "/metrics")
 _log = structlog.get_logger()
 
 
@@ -124,7 +126,7 @@ def _where() -> str:
 
 
 def _answer(status: int, code: str, detail: str, cause: HTTPException | None = None) -> Response:
-    if request.path.startswith("/api/") or request.path == "/healthz":
+    if request.path.startswith("/api/") or request.path in _FOR_PROGRAMS:
         response = problem(status, code, detail)
     else:
         try:

@@ -206,6 +206,7 @@ GET    /evaluations/new                                  303     403     403    
 GET    /analyses                                         303     200     200    200     200      200    200     200
 GET    /analyses/new                                     303     403     403    403     200      200    403     403
 GET    /evaluations/{evaluation}                         303     200     404    200     200      200    200     200
+GET    /metrics                                          401     200     403    403     200      200    200     200
 GET    /workers                                          303     200     403    403     200      200    200     200
 GET    /workers/rows                                     303     200     403    403     200      200    200     200
 POST   /workers/{worker}/drain                           303     403     403    403     303      303    403     403
