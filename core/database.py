@@ -128,7 +128,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA synchronous=FULL")  # a ledger that forgets a commit after a power cut is none
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA mmap_size=0")
-    cursor.execute("PRAGMA secure_delete=ON")  # what is deleted is written over, and no longer read from the file
+    # What is deleted is written over, and can no longer be read from the file.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -1,4 +1,4 @@
-"""What Kubernetes and Slurm are given says what the compose file says, fits its schemas, and asks the ledger rightly."""
+"""What Kubernetes and Slurm are given says what compose says, fits its schemas, and asks the ledger rightly."""
 
 from __future__ import annotations
 
