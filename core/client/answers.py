@@ -553,7 +553,7 @@ class KnownView(TypedDict):
 
 class LandmarksView(TypedDict):
     order: Literal["ibug68"]
-    points: list[list[Any]]
+    points: list[list[float]]
     width: int
     height: int
 

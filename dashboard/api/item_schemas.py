@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -30,9 +30,13 @@ class ItemDetails(ItemView):
     )
 
 
+# Not a tuple: its schema would not be one of OpenAPI.
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
 class LandmarksView(BaseModel):
     order: Literal["ibug68"] = Field(description="Which point is which: the 68 of iBUG, as in 300-W.")
-    points: list[tuple[float, float]] = Field(
+    points: list[Point] = Field(
         description="x, y in pixels of the face, from its upper left; whole numbers are the middles of pixels."
     )
     width: int = Field(description="Of the face in pixels.")

@@ -30,7 +30,7 @@ def test_from_a_folder_of_people_to_a_dataset_with_its_report(
     drop(page, folder)
     expect(page.get_by_role("heading", name="11 files")).to_be_visible()
     expect(page.locator(".file-sent")).to_have_count(11)
-    expect(page.locator("#notes")).to_contain_text("1 file that is neither media nor tables")
+    expect(page.locator("#notes")).to_contain_text("1 file that is neither media nor a table")
     expect(page.locator("#name")).to_have_value("choir-2026")
 
     # What cannot be is told where it was entered, also in the folded settings.

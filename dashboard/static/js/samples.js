@@ -52,14 +52,16 @@ export class Samples {
     if (this.shown === address + sha) return;
     this.shown = address + sha;
     byId("sample-words").textContent = words;
+    const label = t("Samples of {where}: what they should look like, beside what was drawn", { where: words });
     byId("sample-link").href = address;
+    byId("sample-link").setAttribute("aria-label", label); // the picture itself says it only once it is there
     // The picture before stays until the next one is there, so nothing flickers or jumps.
     const next = new Image();
     next.src = `${address}?v=${sha}`;
     next.decode().then(() => {
       if (this.shown !== address + sha) return;
       this.picture.src = next.src;
-      this.picture.alt = t("Samples of {where}: what they should look like, beside what was drawn", { where: words });
+      this.picture.alt = label;
       this.picture.width = next.naturalWidth;
       this.picture.height = next.naturalHeight;
       this.picture.hidden = false;
