@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -32,8 +34,7 @@ def a_sleeping_worker(place: Place, lease_seconds: float) -> None:
     """One that the operating system has stopped looks dead to nobody: its lease has to run out."""
     job = draw(place, 20_001)
     wait_until(place.house, job.id, 0.1)
-    began = time.monotonic()
-    place.second.freeze()
+    began = freeze_between_writes(place)
     try:
         with place.house.ledger() as database:
             while held_by(database, [process.pid for process in place.second.family()]):
@@ -44,6 +45,22 @@ def a_sleeping_worker(place: Place, lease_seconds: float) -> None:
         place.second.thaw()
     told("work of a worker that sleeps goes to others", seconds, lease_seconds + AFTER_LEASE_SECONDS)
     place.house.wait_for(job.id, lambda now: now.state in JOB_FINAL)
+
+
+def freeze_between_writes(place: Place) -> float:
+    """Stops the second worker where it does not hold the lock of SQLite, which no lease can take from it; says when."""
+    while True:
+        began = time.monotonic()
+        place.second.freeze()
+        with contextlib.closing(sqlite3.connect(place.house.running.folder.ledger, timeout=2.0)) as ledger:
+            try:
+                ledger.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                place.second.thaw()
+                time.sleep(0.1)
+                continue
+            ledger.rollback()
+            return began
 
 
 def held_by(database: Database, pids: Sequence[int]) -> int:

@@ -74,7 +74,7 @@ def spied() -> str:
         "program": lambda: os.system("true") == 0 or "refused",
         "fork": lambda: os.fork() or os._exit(0),
         "written": lambda: os.truncate(os.memfd_create("much"), 2**40),
-        "file": lambda: len([os.open("/etc/passwd", os.O_RDONLY) for _ in range(50)]),
+        "file": lambda: len([os.open("/etc/passwd", os.O_RDONLY) for _ in range(5000)]),
     }
     for what, attempt in attempts.items():
         try:
