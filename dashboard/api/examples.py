@@ -165,7 +165,9 @@ class _Maker:
             case "array":
                 if "prefixItems" in part:
                     return [self.make(one, name) for one in part["prefixItems"]]
-                return [self.make(part["items"], name.removesuffix("s"))] if part.get("items") else []
+                if not part.get("items"):
+                    return []
+                return [self.make(part["items"], name.removesuffix("s"))] * max(1, part.get("minItems", 1))
             case "string":
                 return _text(part)
             case "integer" | "number":
