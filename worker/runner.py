@@ -29,6 +29,7 @@ from worker.dataset_work import DatasetWork
 from worker.decoding.decoders import Decoders
 from worker.drawing import BATCH, DrawingLine, OpenChunk
 from worker.ml.audio import Limits
+from worker.ml.devices import choose_device
 from worker.ml.errors import ModelError
 from worker.models import Models
 from worker.program_work import ProgramWork
@@ -60,7 +61,9 @@ class Runner:
         self._store = Store(settings)
         self._models = Models(settings, self._database, self._store)
         with self._database.write() as session:
-            self.worker_id = register_worker(session, queue=settings.queue, device=settings.device)
+            self.worker_id = register_worker(
+                session, queue=settings.queue, device=_device_in_use(settings.device)
+            )
         self._pulse = Pulse(self._database, settings, self.worker_id)
         self._decoders = Decoders()  # their processes start while the first model loads
         limits = Limits(max_seconds=settings.max_recording_seconds)
@@ -314,6 +317,14 @@ class Runner:
         ):
             self._pulse.moved("waiting for the object store")
             time.sleep(0.2)
+
+
+def _device_in_use(wanted: str) -> str:
+    """What `auto` comes to here. A device that there is not is told when something is to run on it."""
+    try:
+        return str(choose_device(wanted))
+    except ModelError:
+        return wanted
 
 
 def _how_they_ended(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, float]]:

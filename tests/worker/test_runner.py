@@ -18,7 +18,7 @@ from core.errors import StorageUnavailable
 from core.jobs import cancel_job
 from core.queries import items_page
 from core.states import ItemState, JobState
-from core.tables import Artifact, Attempt, Job
+from core.tables import Artifact, Attempt, Job, Worker
 from tests.worker.place import Place
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -71,6 +71,17 @@ def test_every_recording_becomes_a_face_with_its_checksum_and_its_origin(place: 
         small = place.store.get(item.thumbnail_key)
         assert hashlib.sha256(small).hexdigest() == item.thumbnail_sha256 and len(small) < 8_000
         assert item.spectrogram_key is not None and item.duration_seconds is not None
+
+
+def test_a_worker_is_known_by_the_device_that_it_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker.runner import Runner
+
+    for wanted, known in (("auto", "cpu"), ("cuda:7", "cuda:7")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        runner = Runner(place.settings.model_copy(update={"device": wanted}))
+        with place.database.read() as session:
+            assert session.get_one(Worker, runner.worker_id).device == known
+        runner.close()
 
 
 def test_a_bad_recording_fails_with_its_code_and_the_rest_is_drawn(place: Place) -> None:
