@@ -28,13 +28,12 @@ import numpy as np
 import torch
 
 from benchmarks.infer_whole import core_seconds
-from benchmarks.queue_ledger import fresh_ledger, furnish, opened, submit
-from core.chunks import ClaimedItem, InferChunk
+from benchmarks.queue_ledger import drawn, fresh_ledger, furnish, opened, submit
+from core.chunks import InferChunk
 from core.config import load_settings
 from core.database import Database
 from core.leases import claim_chunk
-from core.objects import StoredObject, face_key, spectrogram_key, thumbnail_key
-from core.results import Drawn, publish_outcomes
+from core.results import publish_outcomes
 from core.store import Store
 from core.workers import register_worker
 from worker.decoding.decoders import Decoders
@@ -199,20 +198,6 @@ def commit(clock: Clock) -> None:
                 published += len(chunk.items)
 
         assert clock.time("commit", work) == clock.count
-
-
-def drawn(chunk: InferChunk, item: ClaimedItem) -> Drawn:
-    """What a worker that drew would publish."""
-    where = (chunk.job_id, chunk.token, item.id)
-    return Drawn(
-        item_id=item.id,
-        recording_sha256=item.recording_sha256,
-        face=StoredObject("face", face_key(*where), "image/png", 40_000, "0" * 64),
-        spectrogram=StoredObject("spectrogram", spectrogram_key(*where), "image/png", 10_000, "1" * 64),
-        thumbnail=StoredObject("thumbnail", thumbnail_key(*where), "image/webp", 2_000, "2" * 64),
-        seconds=0.01,
-        duration_seconds=4.0,
-    )
 
 
 if __name__ == "__main__":

@@ -175,12 +175,12 @@ def _work(url: str, go: Event, ready: Semaphore, chunk: int, item_seconds: float
         assert isinstance(claimed, InferChunk)
         if item_seconds:
             time.sleep(item_seconds * len(claimed.items))
-        outcomes: list[Outcome] = [_drawn(claimed, item) for item in claimed.items]
+        outcomes: list[Outcome] = [drawn(claimed, item) for item in claimed.items]
         with database.write() as session:
             publish_outcomes(session, claimed, outcomes)
 
 
-def _drawn(chunk: InferChunk, item: ClaimedItem) -> Drawn:
+def drawn(chunk: InferChunk, item: ClaimedItem) -> Drawn:
     """What a worker that drew would publish."""
     where = (chunk.job_id, chunk.token, item.id)
     return Drawn(
