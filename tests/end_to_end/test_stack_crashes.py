@@ -58,7 +58,7 @@ def test_a_stack_outlives_kill_9_of_its_supervisor_and_of_everything_and_ends_in
         everything = descendants(stack)
         assert len(everything) >= len(CHILDREN)
         stack.supervisor.kill()
-        wait_for(lambda: not any(is_alive(process) for process in everything), 5)
+        wait_for(lambda: not any(is_alive(process) for process in everything), 30)
 
     with running_stack(tmp_path, environ=os.environ) as again:
         assert (again.url, again.token) == (stack.url, stack.token), (

@@ -74,7 +74,7 @@ def test_a_killed_guardian_is_started_again(tmp_path: Path) -> None:
         wait_for(lambda: len(guardians(stack)) == 1 and guardians(stack)[0].pid != guardian.pid)
         pids = sessions(stack)
         stack.supervisor.kill()
-        wait_for(lambda: not living(pids), 5)
+        wait_for(lambda: not living(pids), 30)
 
 
 def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
         pids = sessions(stack)
         assert len(living(pids)) == 5, "two of the three have a child of their own"
         stack.supervisor.kill()
-        wait_for(lambda: not living(pids), 5)
+        wait_for(lambda: not living(pids), 30)
 
 
 def test_a_restart_ends_what_an_earlier_run_left_behind(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_restart_ends_what_an_earlier_run_left_behind(tmp_path: Path) -> None:
         # Without a guardian, grandchildren survive; they are found by what was written down.
         for process in (*guardians(stack), psutil.Process(stack.supervisor.pid)):
             process.kill()
-        wait_for(lambda: len(living(pids)) == 2, 5)
+        wait_for(lambda: len(living(pids)) == 2, 30)
         assert stack.folder.record.read_text() == record
     with stand_in(tmp_path):
         assert living(pids) == []

@@ -100,7 +100,7 @@ def test_a_training_whose_program_and_worker_are_killed_ends_with_the_very_weigh
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait()
-    wait_for(lambda: not programs_of(disturbed), 5)
+    wait_for(lambda: not programs_of(disturbed), 30)
     assert reap(place.database, max_attempts=3) == 1
     # Elsewhere: all that is there of it are checkpoints in the store.
     place.settings = place.settings.model_copy(update={"cache_folder": tmp_path / "another machine"})
