@@ -31,6 +31,11 @@ class User(Base):
     sessions_from: Mapped[datetime | None]
     # When a chunk of theirs was last claimed: the claim goes round between owners by it.
     served_at: Mapped[datetime | None]
+    # Limits of their own, by name, in place of those of their role; null in it is no limit (core.quotas).
+    quotas: Mapped[dict[str, Any] | None]
+    # Bytes of their recordings as last counted, and what came since; kept only where there is a limit.
+    stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    stored_counted_at: Mapped[datetime | None]
 
 
 class Secret(Base):
@@ -153,6 +158,9 @@ class Job(Base):
     # A moving rate of items brought to an end, kept by whoever commits results.
     rate_per_second: Mapped[float | None]
     rated_at: Mapped[datetime | None]
+    # Time of workers that went into it, by what they draw on; none where nobody measured it (core.costs).
+    gpu_seconds: Mapped[float | None]
+    cpu_seconds: Mapped[float | None]
 
     created_at: Mapped[datetime]
     queued_at: Mapped[datetime | None]
