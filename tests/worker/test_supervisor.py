@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.living import lives
 from worker.ml.training.events import Ended, Event, Failed, Progress
 from worker.supervisor import KEEPER, Limits, RunEnd, Supervisor, Why
 
@@ -170,7 +171,7 @@ def test_nothing_that_a_program_started_outlives_it(tmp_path: Path, how: str) ->
     (begun,) = seen.events
     assert isinstance(begun, Progress)
     for pid in (begun.step, begun.steps):
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert not lives(pid)
 
 
 def test_a_keeper_whose_parent_is_gone_takes_everything_with_it(tmp_path: Path) -> None:
@@ -198,6 +199,6 @@ def test_a_keeper_whose_parent_is_gone_takes_everything_with_it(tmp_path: Path) 
     assert psutil.Process(pids[0]).nice() == 10
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    while any(psutil.pid_exists(pid) for pid in pids):
+    while any(lives(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.02)

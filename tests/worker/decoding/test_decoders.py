@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
 from tests.hostile import fragile
+from tests.living import lives
 from tests.worker.ml.test_audio import tone, wav
 from tests.worker.ml.test_images import encoded, scene
 from worker.decoding.bounds import Bounds
@@ -171,7 +171,7 @@ def test_closing_ends_the_processes_and_whoever_waits_for_one() -> None:
         for one in waiting:
             with pytest.raises(DecodingUnavailable):
                 one.result(5)
-    assert not any(map(psutil.pid_exists, pids))
+    assert not any(map(lives, pids))
 
 
 def test_a_worker_that_is_killed_leaves_no_process_behind() -> None:
@@ -184,10 +184,10 @@ def test_a_worker_that_is_killed_leaves_no_process_behind() -> None:
     with worker:
         assert worker.stdout is not None
         pids = [int(pid) for pid in worker.stdout.readline().split()]
-        assert len(pids) == 2 and all(map(psutil.pid_exists, pids))
+        assert len(pids) == 2 and all(map(lives, pids))
         worker.kill()
-    deadline = time.monotonic() + 10
-    while any(map(psutil.pid_exists, pids)):
+    deadline = time.monotonic() + 30
+    while any(map(lives, pids)):
         assert time.monotonic() < deadline, "they outlived their worker"
         time.sleep(0.02)
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from core.training_specs import EvaluateSpec, TrainSpec
 from tests.worker.program_place import ProgramPlace
 from worker.runner import Runner
@@ -60,14 +58,6 @@ def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.02)
-
-
-def lives(pid: int) -> bool:
-    """Not so a zombie: whether and when the machine's first process buries orphans is no concern of ours."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Worker:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import psutil
 import pytest
 from sqlalchemy import select
 
@@ -12,6 +11,7 @@ from core.config import BUNDLED_WEIGHTS
 from core.jobs import retry_job
 from core.states import ItemState, JobState
 from core.tables import Transition
+from tests.living import lives
 from tests.worker.conftest import SmallDisk
 from tests.worker.program_place import ProgramPlace
 from tests.worker.programs.running import SAMPLES, a_training, counts
@@ -101,7 +101,7 @@ def test_a_program_that_fills_the_disk_fails_its_job_and_frees_disk_and_device(
     found = place.job(job)
     assert (found.state, found.error_code) == (JobState.FAILED, "disk_full")
     assert "No space left" in (found.error_message or "")
-    assert not psutil.pid_exists(int(place.content(job, "pid"))), "a device is free once its program is gone"
+    assert not lives(int(place.content(job, "pid"))), "a device is free once its program is gone"
     assert not (disk.folder / "runs" / job).exists(), "what was sent takes no room here"
     assert "checkpoints/00000003.safetensors" in place.files(job)
     disk.resize(16 * 1024)

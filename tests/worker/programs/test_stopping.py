@@ -17,6 +17,7 @@ from core.jobs import cancel_job, pause_job, retry_job
 from core.leases import reap
 from core.states import ItemState, JobState
 from core.workers import drain_processes
+from tests.living import lives
 from tests.worker.program_place import ProgramPlace
 from tests.worker.programs.running import (
     COUNTS,
@@ -24,7 +25,6 @@ from tests.worker.programs.running import (
     Worker,
     a_training,
     counts,
-    lives,
     wait_for,
 )
 
