@@ -12,8 +12,10 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -99,8 +101,14 @@ def wait_until(house: House, job_id: str, share: float) -> None:
             time.sleep(0.02)
 
 
+class Kept(Protocol):
+    """A house, or anything else with a ledger in view."""
+
+    def ledger(self) -> AbstractContextManager[Database]: ...
+
+
 def check(
-    house: House, store: Store, job: JobView, count: int, besides: Mapping[str, int] | None = None
+    house: Kept, store: Store, job: JobView, count: int, besides: Mapping[str, int] | None = None
 ) -> None:
     """The invariant: nothing lost, nothing doubled, nothing half, nothing stuck.
 
