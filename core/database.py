@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pysqlite3.dbapi2 as pysqlite3
-from sqlalchemy import Connection, DateTime, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
@@ -21,6 +21,13 @@ from core.errors import InvalidSettings
 # Older libraries can corrupt a WAL database when a checkpoint and a writer meet ("WAL-reset" race).
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_SECONDS = 30
+# A server answers requests: who writes is told to try again while somebody still waits for it, and who reads finds a
+# connection free however many wait to write.
+REQUEST_TIMEOUT_SECONDS = 10
+_READERS_OF_REQUESTS = 64
+# A process that stands still, or whose machine is cut off, keeps its locks on PostgreSQL for no longer than this.
+_IDLE_IN_TRANSACTION_SECONDS = 120
+_HURRY_MILLISECONDS = 200
 _WRITE_OVER_MILLISECONDS = 500  # nobody else can write meanwhile
 
 
@@ -49,48 +56,70 @@ class Database:
 
     Args:
         url: SQLAlchemy address; `sqlite:///file` and `postgresql://…` are both understood.
+        for_requests: as a server with many threads needs it; see `REQUEST_TIMEOUT_SECONDS`.
 
     Raises:
         InvalidSettings: for another kind of database, or an SQLite library with the WAL-reset bug.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, for_requests: bool = False) -> None:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
+        self._patience_seconds = REQUEST_TIMEOUT_SECONDS if for_requests else BUSY_TIMEOUT_SECONDS
+        writer: Engine | None = None
         if backend == "sqlite":
             if pysqlite3.sqlite_version_info < SAFE_SQLITE:
                 raise InvalidSettings(
                     f"The SQLite library {pysqlite3.sqlite_version} can corrupt its file; 3.51.3 or newer is needed."
                 )
-            self.engine = create_engine(
-                parsed.set(drivername="sqlite"),
-                module=pysqlite3,
-                hide_parameters=True,  # errors reach logs; names, passwords' hashes and tokens' stay out of them
-                connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
-            )
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            more = {"max_overflow": _READERS_OF_REQUESTS} if for_requests else {}
+            self.engine = self._open_sqlite(parsed, **more)
+            writer = self._open_sqlite(parsed) if for_requests else None
         elif backend == "postgresql":
             self.engine = create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_pre_ping=True,
+                pool_timeout=self._patience_seconds,
                 hide_parameters=True,
                 connect_args={"connect_timeout": 5, "application_name": "voicesketch"},
             )
+            event.listen(self.engine, "connect", _prepare_postgresql)
         else:
             raise InvalidSettings(f"The ledger lives in SQLite or PostgreSQL, not in {backend}.")
-        self._writer: Engine = self.engine.execution_options(voicesketch_write=True)
+        # What every session of it knows beside the ledger; see `core.quotas.enforce`.
+        self.info: dict[str, object] = {}
+        self._writer: Engine = (writer or self.engine).execution_options(voicesketch_write=True)
+
+    def _open_sqlite(self, url: URL, **more: int) -> Engine:
+        engine = create_engine(
+            url.set(drivername="sqlite"),
+            module=pysqlite3,
+            pool_timeout=self._patience_seconds,
+            hide_parameters=True,  # errors reach logs; names, passwords' hashes and tokens' stay out of them
+            connect_args={"timeout": self._patience_seconds, "check_same_thread": False},
+            **more,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that is rolled back at its end."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self.engine, expire_on_commit=False, info=self.info) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session in one write transaction: committed at the end, rolled back on any exception."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with Session(self._writer, expire_on_commit=False, info=self.info) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write_soon(self) -> Iterator[Session]:
+        """The same for what may as well be left out: on SQLite it fails where others are at it for long."""
+        hurried = self.engine.execution_options(voicesketch_write=True, voicesketch_hurry=True)
+        with Session(hurried, expire_on_commit=False, info=self.info) as session, session.begin():
             yield session
 
     def write_over(self) -> None:
@@ -103,10 +132,30 @@ class Database:
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"PRAGMA busy_timeout={_WRITE_OVER_MILLISECONDS}")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={self._patience_seconds * 1000}")
+
+    def can_be_written(self, within_seconds: float) -> bool:
+        """Whether SQLite's one lock for writing is to be had that soon; PostgreSQL has no such thing."""
+        if self.engine.dialect.name != "sqlite":
+            return True
+        connection = self.engine.raw_connection()
+        try:
+            connection.execute(f"PRAGMA busy_timeout={round(within_seconds * 1000)}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except pysqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                return False
+            connection.execute("ROLLBACK")
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={self._patience_seconds * 1000}")
+            connection.close()
+        return True
 
     def dispose(self) -> None:
         self.engine.dispose()
+        self._writer.dispose()
 
 
 def now(session: Session) -> datetime:
@@ -133,6 +182,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION_SECONDS}s'")
+    connection.commit()
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("voicesketch_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("voicesketch_hurry", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("voicesketch_write", False) else "BEGIN")
+        return
+    usual = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={_HURRY_MILLISECONDS}")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={usual}")

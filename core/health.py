@@ -25,9 +25,11 @@ from core.identifiers import new_id
 from core.store import Store
 from core.tables import Outbox, Worker
 from core.worker_queries import list_queues
+from core.write_lock import holder_of_write_lock
 
 _SHOWN = ("voicesketch", "celery", "redis", "sqlalchemy", "boto3", "flask", "gunicorn")
 _LARGE_WAL_BYTES = 256 * 2**20
+_WRITE_WAITS_SECONDS = 2.0
 _LEAST_DISK_BYTES = 2**30
 _MOST_SKEW_SECONDS = 5.0
 _BELL_WAITS_SECONDS = 60.0
@@ -129,7 +131,24 @@ def _ledger(database: Database) -> Answer:
             says = "Its write-ahead log grows; some reader has been at it for long."
             do = "Restart the dashboard, or end the program that has read for so long."
             raise _Unwell("warning", says, do, **facts)
+        if not database.can_be_written(_WRITE_WAITS_SECONDS):
+            raise _held_up(path, facts)
     return f"{facts['kind']} {version} answers.", facts
+
+
+def _held_up(path: Path, facts: dict[str, Any]) -> _Unwell:
+    """A process that stands still in the middle of a write keeps all others from writing until it goes on or ends."""
+    holder = holder_of_write_lock(path)
+    if holder is None:
+        says = f"Nothing could be written for {_WRITE_WAITS_SECONDS:.0f} s; somebody is at a long write."
+        return _Unwell("warning", says, "Look again in a minute. Nothing is lost meanwhile.", **facts)
+    facts = {**facts, "writer": {"pid": holder.pid, "name": holder.name, "stopped": holder.stands_still}}
+    if holder.stands_still:
+        says = f"Nobody can write: process {holder.pid} ({holder.name}) was stopped in the middle of a write."
+        do = f"Let it go on (kill -CONT {holder.pid}) or end it (kill -9 {holder.pid}). Neither loses anything."
+        return _Unwell("failed", says, do, **facts)
+    says = f"Process {holder.pid} ({holder.name}) has been writing for {_WRITE_WAITS_SECONDS:.0f} s; others wait."
+    return _Unwell("warning", says, "Look again in a minute. Nothing is lost meanwhile.", **facts)
 
 
 def _clock(database: Database) -> Answer:

@@ -81,10 +81,10 @@ def holder_of_token(session: Session, plain: str) -> Holder | None:
 
 
 def note_use(database: Database, token: Secret, at: datetime) -> None:
-    """Keeps when a token was last used, to the minute: one write a minute at most."""
+    """Keeps when a token was last used, to the minute: one write a minute at most, and none that is waited for."""
     if token.used_at is not None and at - token.used_at < USE_KEPT_TO:
         return
-    with database.write() as session:
+    with database.write_soon() as session:
         session.execute(
             update(Secret)
             .where(Secret.id == token.id, or_(Secret.used_at.is_(None), Secret.used_at <= at - USE_KEPT_TO))

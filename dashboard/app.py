@@ -94,7 +94,10 @@ def create_app(settings: Settings) -> OpenAPI:
     )
     security.configure(app, settings)
     app.config["PERMANENT_SESSION_LIFETIME"] = _SESSION_LIFE
-    attach(app.extensions, Services(settings, Database(settings.database_url), Store(settings)))
+    attach(
+        app.extensions,
+        Services(settings, Database(settings.database_url, for_requests=True), Store(settings)),
+    )
 
     metrics.attach(app)
     # In this order: a wrong host is told nothing, and nobody's form is read before we know whose it is.

@@ -10,6 +10,7 @@ from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from werkzeug.exceptions import HTTPException
 
 from core.errors import (
@@ -53,6 +54,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(VoicesketchError, _ours)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(DBAPIError, _database)
+    app.register_error_handler(NoConnectionLeft, _database)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -107,8 +109,9 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     return _answer(status, _CODE.get(status, "http_error"), error.description or "", error)
 
 
-def _database(error: DBAPIError) -> Response:
-    _log.error("the ledger failed", path=_where(), reason=str(error.orig))
+def _database(error: DBAPIError | NoConnectionLeft) -> Response:
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    _log.error("the ledger failed", path=_where(), reason=str(reason))
     return _answer(
         503, Retryable.code, "The ledger cannot be reached right now. Nothing was lost; try again."
     )
