@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from core.collection_planning import plan_collection
 from core.database import Database, now
 from core.dataset_queries import dataset_of
-from core.errors import InvalidRequest, Permanent, Retryable
+from core.errors import InvalidRequest, Permanent, QuotaExceeded, Retryable
 from core.firing import Pairs
 from core.preparing import create_prepare_job
 from core.schedule_runs import end_run, hold_run, move_run, open_runs
@@ -149,7 +149,7 @@ def _train(look: _Look, run_id: str) -> bool:
                 )
                 return True
             _enter_training(session, look, schedule, run, template, dataset, result)
-    except InvalidRequest as error:
+    except (InvalidRequest, QuotaExceeded) as error:
         return _fail(look, run_id, RunState.PREPARING, error.message)
     return True
 

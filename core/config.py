@@ -58,6 +58,19 @@ class Settings(BaseModel):
     max_model_bytes: int = Field(8 * 2**30, gt=0, description="Largest file of a model taken, in bytes.")
     max_recording_seconds: float = Field(3600.0, gt=0, description="Longest recording drawn, in seconds.")
     max_items_per_job: int = Field(100_000, gt=0, description="Most recordings one job may hold.")
+    quota_items_at_once: str = Field(
+        "",
+        description="Most recordings of one person that wait or are at work; `ROLE=NUMBER,…`, or a number.",
+    )
+    quota_items_a_day: str = Field(
+        "", description="Most recordings of one person in jobs of 24 hours; in the same form."
+    )
+    quota_jobs_at_once: str = Field(
+        "", description="Most jobs of one person that have not ended; in the same form."
+    )
+    quota_stored_bytes: str = Field(
+        "", description="Most bytes of recordings of one person; in the same form."
+    )
     chunk_items: int = Field(32, ge=1, le=256, description="Items a worker claims at a time.")
     max_attempts: int = Field(
         5, ge=1, description="Attempts after which an item whose worker keeps dying is given up."

@@ -6,6 +6,8 @@ surroundings are at fault: the same work may well succeed later. Foreign excepti
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class VoicesketchError(Exception):
     """Something went wrong in voicesketch."""
@@ -72,6 +74,31 @@ class TooLarge(Permanent):
     """The recording is larger than this service takes."""
 
     code = "too_large"
+
+
+class QuotaExceeded(Permanent):
+    """It would go over a limit that you work under.
+
+    Attributes:
+        limit: its name, one of `core.quotas.Limit`; empty where a service did not tell.
+        most: that limit, with what is `used` of it and what was `wanted` beside.
+        frees_at: when there is room, as far as that can be told.
+    """
+
+    code = "quota_exceeded"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        limit: str = "",
+        most: int = 0,
+        used: int = 0,
+        wanted: int = 0,
+        frees_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message or "It would go over a limit that you work under.")
+        self.limit, self.most, self.used, self.wanted, self.frees_at = limit, most, used, wanted, frees_at
 
 
 class StackError(Permanent):

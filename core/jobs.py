@@ -23,6 +23,7 @@ from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.new_items import count_sent, enter_items, row_of
 from core.outbox import ring
+from core.quotas import Limit, require_room
 from core.registry import input_of, resolve_model
 from core.schedule_tables import JobWebhook
 from core.specs import PROGRAM_KINDS, InferSpec, NewItem, PrepareSpec
@@ -70,6 +71,7 @@ def create_job(
     Raises:
         InvalidRequest: no items, too many, a key used twice, a recording its owner never sent, a
             model that is unknown or cannot draw, or labels that are too many or too long.
+        QuotaExceeded: its owner would go over a limit.
     """
     earlier = job_of_key(session, owner_id, idempotency_key)
     if earlier is not None:
@@ -94,6 +96,7 @@ def create_job(
         model_version_id=model.id,
         idempotency_key=idempotency_key,
         at=at,
+        recordings=len(items),
     )
     job.labels = kept
     job.rerun_of = rerun_of
@@ -150,8 +153,17 @@ def enter_job(
     model_version_id: str | None,
     idempotency_key: str | None,
     at: datetime,
+    recordings: int = 0,
 ) -> Job:
-    """Writes a job that has no items yet and is being validated."""
+    """Writes a job that has no items yet and is being validated.
+
+    Args:
+        recordings: how many it will draw from.
+
+    Raises:
+        QuotaExceeded: its owner would go over a limit.
+    """
+    require_room(session, owner_id, items=recordings)
     job = Job(
         id=new_id("job"),
         kind=spec.kind,
@@ -272,6 +284,7 @@ def retry_job(
 
     Raises:
         Conflict: the job still runs, or has nothing of the kind.
+        QuotaExceeded: of the owner who asks for it; others who may do so are not held up by that.
     """
     job = hold_job(session, job_id)
     if job.state not in JOB_FINAL:
@@ -306,6 +319,10 @@ def retry_job(
     )
     if not moved:
         raise Conflict("This job has nothing of that kind to retry.")
+    if actor == job.owner_id:
+        # The job has ended so far, so its items are not yet among those that wait.
+        items = moved if job.kind == "infer" else 0
+        require_room(session, actor, items=items, looked_at=(Limit.JOBS_AT_ONCE, Limit.ITEMS_AT_ONCE))
     move_job(session, job, JobState.QUEUED, actor=actor, at=at, reason=f"retry {moved} items")
     ring(session, job, at=at)
     return moved

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core.database import Database, now
 from core.errors import TooLarge
 from core.objects import recording_key
+from core.quotas import require_space, take_space
 from core.store import Store
 from core.tables import Recording, RecordingOwner
 
@@ -54,6 +55,7 @@ def take_in(
 
     Raises:
         TooLarge: it holds more than `max_bytes`; nothing is kept.
+        QuotaExceeded: its owner would go over what they may store; nothing is kept.
         StorageUnavailable: try again later.
     """
     digest = hashlib.sha256()
@@ -72,11 +74,13 @@ def take_in(
         media_type = media_type_of(spool.read(16))
         with database.read() as session:
             known = session.get(Recording, sha256)
+            require_space(session, owner_id, size, sha256)
         is_there = known is not None and known.purged_at is None
         if not is_there:
             spool.seek(0)
             store.put_file(recording_key(sha256), spool, media_type)
         with database.write() as session:
+            take_space(session, owner_id, size, sha256)
             recording, is_new = _enter(session, sha256, size, media_type, owner_id)
         # What was there may have been removed while this arrived, and after its row was looked at. From now on its
         # owner keeps it.

@@ -30,6 +30,7 @@ from core.model_deletion import remove_unregistered_files
 from core.outbox import Doorbell, publish, ring_again
 from core.purging import purge
 from core.queue import CeleryDoorbell, make_celery
+from core.quotas import enforce
 from core.storage_use import SUM_SECONDS, sum_up
 from core.store import Store
 from core.uploads import sweep
@@ -142,6 +143,7 @@ def main() -> None:
     set_up_logs()
     settings = load_settings()
     database = Database(settings.database_url)
+    enforce(database, settings)
     doorbell = CeleryDoorbell(make_celery(settings))
     store = Store(settings)
     scheduling = Scheduling(database, store, settings)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.database import Database, now
 from core.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from core.identifiers import new_id
+from core.quotas import require_space
 from core.recordings import take_in
 from core.store import Store
 from core.tables import User
@@ -43,6 +44,7 @@ def begin(
     Raises:
         TooLarge: the file is larger than `most` bytes.
         InvalidRequest: it is empty, or too many uploads of this owner are under way.
+        QuotaExceeded: it would go over what they may store.
     """
     if size_bytes > most:
         raise TooLarge(f"This recording is larger than {most / 2**20:,.0f} MiB. Send a shorter piece of it.")
@@ -58,6 +60,7 @@ def begin(
         )
         if earlier is not None:
             return earlier
+        require_space(session, owner_id, size_bytes)
         if len(session.scalars(open_ones.limit(_MOST_OPEN)).all()) >= _MOST_OPEN:
             raise InvalidRequest(f"{_MOST_OPEN} uploads are under way already: finish or abandon some first.")
     upload_id = new_id("upload")

@@ -8,6 +8,7 @@ from flask import current_app
 
 from core.config import Settings
 from core.database import Database
+from core.quotas import enforce
 from core.store import Store
 
 _NAME = "voicesketch"
@@ -27,4 +28,8 @@ def services() -> Services:
 
 
 def attach(extensions: dict[str, object], made: Services) -> None:
+    """Raises:
+    InvalidSettings: the limits of roles cannot be read.
+    """
+    enforce(made.database, made.settings)
     extensions[_NAME] = made
