@@ -13,6 +13,7 @@ import core.schedule_tables
 import core.training_tables
 import core.upload_tables  # noqa: F401 - they enter their tables in the metadata
 from core.database import Database
+from core.migrating import LOCK_TIMEOUT_MILLISECONDS
 from core.tables import Base
 
 
@@ -23,6 +24,7 @@ def run() -> None:
         # A migration is one write transaction; SQLite changes tables by copying them, which batch mode does.
         with database.engine.execution_options(voicesketch_write=True).connect() as connection:
             _let_copies_take_places(connection)
+            _wait_for_nobody_long(connection)
             context.configure(
                 connection=connection,
                 target_metadata=Base.metadata,
@@ -47,6 +49,13 @@ def _let_copies_take_places(connection: Connection) -> None:
         driver = connection.connection.driver_connection
         assert driver is not None
         driver.execute("PRAGMA foreign_keys=OFF")
+
+
+def _wait_for_nobody_long(connection: Connection) -> None:
+    """Who waits for a whole table keeps everybody waiting who comes after; `core.migrating` tries again later."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}")
+        connection.commit()
 
 
 run()
