@@ -41,6 +41,11 @@ def leave_sign(settings: Settings, part: str) -> None:
         return
 
 
+def silence_allowed(settings: Settings) -> float:
+    """Seconds that a ticker may take for a round before it counts as one that hangs."""
+    return max(_SILENT_TICKS * settings.tick_seconds, _SILENT_SECONDS)
+
+
 def what_is_wrong(part: str, settings: Settings, port: int = 8000) -> str | None:
     """A sentence, or None for a part that does its work.
 
@@ -69,8 +74,7 @@ def _ticker(settings: Settings) -> str | None:
     silent = _silent_seconds(settings, "ticker")
     if silent is None:
         return "It has not been through a round yet."
-    allowed = max(_SILENT_TICKS * settings.tick_seconds, _SILENT_SECONDS)
-    return None if silent <= allowed else f"Its last round was {silent:.0f} s ago."
+    return None if silent <= silence_allowed(settings) else f"Its last round was {silent:.0f} s ago."
 
 
 def _worker(settings: Settings) -> str | None:

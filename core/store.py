@@ -90,6 +90,17 @@ class Store:
                     raise
                 self._client.create_bucket(Bucket=self.bucket)
 
+    def refusal(self) -> str | None:
+        """The store's own word for why it does not list the bucket for us, such as `NoSuchBucket`; None if it does."""
+        try:
+            with _translated(self.bucket):
+                self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+        except (NotFound, StorageUnavailable) as error:
+            if isinstance(error.__cause__, ClientError):
+                return str(error.__cause__.response["Error"]["Code"])
+            raise
+        return None
+
     def of_bucket(self, bucket: str) -> Store:
         """The same server's other bucket, by the same credentials."""
         other = copy.copy(self)

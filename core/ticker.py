@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.advancing import advance
-from core.alive import leave_sign
+from core.alive import leave_sign, silence_allowed
 from core.config import Settings, load_settings
 from core.database import Database, now
 from core.errors import Retryable
@@ -28,6 +28,7 @@ from core.leases import reap
 from core.logs import set_up_logs
 from core.model_deletion import remove_unregistered_files
 from core.outbox import Doorbell, publish, ring_again
+from core.presence import keep_noting
 from core.purging import purge
 from core.queue import CeleryDoorbell, make_celery
 from core.quotas import enforce
@@ -139,6 +140,20 @@ def _again_and_again(step: Callable[[], None], seconds: float, stop: threading.E
         stop.wait(seconds)
 
 
+class Rounds:
+    """Whether rounds go on: a ticker that merely exists is none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed = silence_allowed(settings)
+        self._last: float | None = None
+
+    def done(self) -> None:
+        self._last = time.monotonic()
+
+    def go_on(self) -> bool:
+        return self._last is not None and time.monotonic() - self._last <= self._allowed
+
+
 def main() -> None:
     set_up_logs()
     settings = load_settings()
@@ -164,8 +179,13 @@ def main() -> None:
         # Whatever they are at can be left at any point, so nothing waits for them at the end.
         threading.Thread(target=_again_and_again, args=(step, seconds, stop), name=name, daemon=True).start()
 
+    rounds = Rounds(settings)
+    noting = (settings, "ticker", stop, rounds.go_on)
+    threading.Thread(target=keep_noting, args=noting, name="presence", daemon=True).start()
+
     while not stop.is_set():
         tick(database, doorbell, settings)
+        rounds.done()
         leave_sign(settings, "ticker")
         ring_meanwhile(database, doorbell, settings.tick_seconds, stop)
 

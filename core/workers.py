@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from core.code_identity import code_name
 from core.database import Database, now
 from core.identifiers import new_id
 from core.processes import host_identity, is_alive, process_started
@@ -29,6 +30,7 @@ def register_worker(session: Session, *, queue: str, device: str) -> str:
         process_started=process_started(),
         queue=queue,
         device=device,
+        utilisation={"code": code_name()},  # so that a version that was left behind is noticed
         started_at=at,
         seen_at=at,
     )
@@ -61,7 +63,8 @@ def tell_utilisation(session: Session, worker_id: str, measured: Mapping[str, An
             of a GPU whose driver answers `gpu_percent`, `gpu_memory_bytes`, `gpu_memory_total_bytes` and
             `gpu_celsius`; and in `tally` what it counted (`core.tallies`).
     """
-    session.execute(update(Worker).where(Worker.id == worker_id).values(utilisation=dict(measured)))
+    told = {"code": code_name(), **measured}
+    session.execute(update(Worker).where(Worker.id == worker_id).values(utilisation=told))
 
 
 def drain_processes(session: Session, pids: list[int]) -> None:

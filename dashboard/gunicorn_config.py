@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,13 +46,21 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Ends live streams at once on SIGTERM; gunicorn would wait for them until it loses patience."""
+    """Says that this dashboard is there, and ends live streams at once on SIGTERM.
+
+    Gunicorn would wait for them until it loses patience.
+    """
     # Imported here: the parent process of gunicorn needs nothing of the app, and stays small.
+    from core.presence import keep_noting
     from dashboard.api.events import close_streams
 
+    stop = threading.Event()
+    noting = (load_settings(), "dashboard", stop, lambda: True)
+    threading.Thread(target=keep_noting, args=noting, name="presence", daemon=True).start()
     earlier = signal.getsignal(signal.SIGTERM)
 
     def leave(number: int, frame: FrameType | None) -> None:
+        stop.set()
         close_streams()
         if callable(earlier):
             earlier(number, frame)

@@ -1,7 +1,8 @@
 """`voicesketch doctor`: what is here, what runs, what is missing, and what to do about it.
 
 A service that runs is asked how its parts are. Where the environment names the ledger, as in an installation of several
-machines, the parts are asked from here, so that it helps when the dashboard is what does not run.
+machines, or a stack runs on the data folder, the parts are asked from here as well, so that it helps when the dashboard
+is what does not run.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from core.cli.connection import Token, Url, connect
 from core.cli.endings import Ending, end, told
 from core.cli.up import Folder
+
+if TYPE_CHECKING:
+    from core.config import Settings
+    from core.doctor.findings import Finding
 
 app = typer.Typer()
 
@@ -32,57 +37,83 @@ def doctor(
     """Show versions, servers, devices, what runs and how it is, and what to do about what is wrong."""
     with told():
         from core.cli.showing import one_line
-        from core.stack.inspection import inspect, problems
+        from core.stack.inspection import inspect
 
         facts = inspect(data)
-        health, unwell = _health(facts["stack"]["running"], url, token, data)
-        found = [*problems(facts), *unwell]
+        findings, health, unwell = _look(data, facts, url, token)
+        explained = {finding.part for finding in findings}
         checks = health["checks"] if health is not None else []
-        found += [_told(check) for check in checks if check["state"] == "failed"]
-        warnings = [_told(check) for check in checks if check["state"] == "warning"]
+        # What a finding explains better need not be said twice.
+        left = [check for check in checks if check["name"] not in explained]
+        problems = [finding.sentence() for finding in findings if finding.severity == "problem"] + unwell
+        problems += [_told(check) for check in left if check["state"] == "failed"]
+        warnings = [finding.sentence() for finding in findings if finding.severity == "warning"]
+        warnings += [_told(check) for check in left if check["state"] == "warning"]
         if as_json:
-            typer.echo(
-                json.dumps({**facts, "health": health, "warnings": warnings, "problems": found}, indent=1)
-            )
+            told_findings = [vars(finding) for finding in findings]
+            whole = {"findings": told_findings, "warnings": warnings, "problems": problems}
+            typer.echo(json.dumps({**facts, "health": health, **whole}, indent=1))
         else:
             _show(facts)
             for check in checks:
                 typer.echo(f"{check['name']:<16} {check['state']:<8} {one_line(check['says'])}")
             for warning in warnings:
                 typer.echo(f"Look at it: {one_line(warning)}")
-            for problem in found:
+            for problem in problems:
                 typer.echo(f"Problem: {one_line(problem)}")
-            if not found:
+            if not problems:
                 typer.echo("Nothing is missing.")
-    if found:
+    if problems:
         end(Ending.SOME_FAILED)
 
 
-def _health(
-    is_running: bool, url: str | None, token: str | None, data: Path
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """How the parts of the service are, if there is one to ask, and why it could not be asked."""
-    from core.config import PREFIX
+def _look(
+    data: Path, facts: dict[str, Any], url: str | None, token: str | None
+) -> tuple[list[Finding], dict[str, Any] | None, list[str]]:
+    """What was found here, how the parts of the service are, and why it could not be asked."""
+    from core.doctor.round import of_a_place, of_this_machine
+    from core.doctor.variables import loaded, misspelt
     from core.errors import VoicesketchError
 
+    findings = of_this_machine(data, facts, os.environ)
+    if _environment_names_it():
+        settings, unusable = loaded(os.environ)
+        findings += unusable
+        if settings is None:
+            return findings, None, []
+        findings += of_a_place(settings)
+        return findings, _ask_parts(settings), []
+    findings += misspelt(os.environ)
     try:
-        if os.environ.get(f"{PREFIX}DATABASE_URL"):
-            return _ask_parts(), []
-        if is_running or url is not None:
-            return dict(connect(url, token, None if url else data).health()), []
+        if facts["stack"]["running"] and url is None:
+            from core.stack.keeping import settings_of_place
+
+            with settings_of_place(data, os.environ) as settings:
+                findings += of_a_place(settings)
+        if facts["stack"]["running"] or url is not None:
+            return findings, dict(connect(url, token, None if url else data).health()), []
     except VoicesketchError as error:
-        return None, [error.message]
-    return None, []
+        return findings, None, [error.message]
+    return findings, None, []
 
 
-def _ask_parts() -> dict[str, Any]:
-    from core.config import load_settings
+def _environment_names_it() -> bool:
+    from core.config import PREFIX
+
+    name = f"{PREFIX}DATABASE_URL"
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
+def _ask_parts(settings: Settings) -> dict[str, Any] | None:
     from core.database import Database
+    from core.errors import VoicesketchError
     from core.health import check_health
     from core.store import Store
 
-    settings = load_settings()
-    database = Database(settings.database_url)
+    try:
+        database = Database(settings.database_url)
+    except VoicesketchError:
+        return None  # told as a finding
     try:
         found = check_health(settings, database, Store(settings))
     finally:

