@@ -1,7 +1,8 @@
 """Whether a process of ours does its work, for whoever restarts containers: `python -m core.alive worker`.
 
 A process that merely exists is not healthy. The ticker is, if it has just been through a round; the dashboard, if it
-answers; a worker, if it listened to the broker lately, or, while the broker is away, if the ledger heard from it.
+answers and the tables are those it needs; a worker, if it listened to the broker lately, or, while the broker is away,
+if the ledger heard from it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from core.errors import VoicesketchError
 from core.processes import host_identity
 from core.tables import Worker
 
+# What a dashboard needs itself: without store, broker or ticker it still shows what there is, and takes new jobs.
+_READY = "/readyz?exclude=store&exclude=broker&exclude=ticker"
 PARTS = ("dashboard", "ticker", "worker")
 _MISSED_BEATS = 4
 _SILENT_TICKS = 30
@@ -61,7 +64,7 @@ def _dashboard(port: int, host: str) -> str | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
     try:
         # By the name that people use: it answers to no other.
-        connection.request("GET", "/healthz", headers={"Host": host})
+        connection.request("GET", _READY, headers={"Host": host})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return f"It does not answer on port {port}: {error}."

@@ -133,7 +133,8 @@ def create_app(settings: Settings) -> OpenAPI:
     for bp in (account_pages.bp, people_pages.bp, audit_pages.bp):
         app.register_blueprint(bp)
     app.register_blueprint(model_pages.bp)
-    for bp in (openapi.bp, health.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
+    health.attach(app)
+    for bp in (openapi.bp, sign_in.bp, job_list.bp, new_job.bp, job_page.bp, dataset_pages.bp):
         app.register_blueprint(bp)
     app.register_blueprint(chosen_faces.bp)
     app.register_blueprint(comparison_pages.bp)

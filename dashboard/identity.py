@@ -27,6 +27,7 @@ _OPEN = frozenset(
         "static",
         "script_words",
         "health.healthz",
+        "health.readyz",
         "openapi.openapi_json",
         "sign_in.ask",
         "sign_in.by_password",
@@ -138,7 +139,10 @@ def _from_header() -> User | None:
 
 
 def _from_cookie() -> User | None:
-    if request.endpoint in ("static", "health.healthz") or (user_id := session.get(_USER)) is None:
+    if (
+        request.endpoint in ("static", "health.healthz", "health.readyz")
+        or (user_id := session.get(_USER)) is None
+    ):
         return None
     with services().database.read() as database:
         user = database.get(User, user_id)

@@ -19,7 +19,7 @@ from dashboard.identity import viewer_or_none
 from dashboard.problems import refusal
 
 # What a load balancer asks, and what browsers keep.
-_FREE = frozenset({"health.healthz", "static", "script_words"})
+_FREE = frozenset({"health.healthz", "health.readyz", "static", "script_words"})
 _SIGN_IN = frozenset({"sign_in.by_password", "sign_in.redeem", "sign_in.come_back"})
 _PATIENCE_SECONDS = 1
 

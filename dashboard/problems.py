@@ -46,7 +46,7 @@ _CODE = {
     503: Retryable.code,
 }
 # No pages, though they are not in the API: programs ask for them, whose names are fixed by others.
-_FOR_PROGRAMS = ("/healthz", "/metrics")
+_FOR_PROGRAMS = ("/healthz", "/readyz", "/metrics")
 _log = structlog.get_logger()
 
 

@@ -58,6 +58,7 @@ def look(settings: Settings) -> list[Finding]:
 def secret_key(key: str) -> list[Finding]:
     """Whether the key is one that nobody can guess."""
     do = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'. All dashboards need the same."
+    key = key.strip().splitlines()[0] if key.strip() else ""  # the first one signs
     if len(key) < SHORTEST_KEY:
         says = f"VOICESKETCH_SECRET_KEY is {'empty' if not key else 'too short'}; the dashboard does not start with it."
         return [Finding("secret_key_short", PART, says, do)]

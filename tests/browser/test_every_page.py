@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 _PICTURES = os.environ.get("VOICESKETCH_PICTURES")
 _WEIGHT_LIMIT = 150_000
 # What no page is made of, or another test walks through; and the parts that htmx and scripts ask for.
-_NO_PAGES = ("/api/", "/static/", "/healthz", "/metrics", "/sign-in")
+_NO_PAGES = ("/api/", "/static/", "/healthz", "/readyz", "/metrics", "/sign-in")
 _PARTS = ("/rows", "/summary", "/tiles", "/runs", "/new/settings")
 # Both are answered to axe's question; a theme changes colours and nothing else, so the second asks about those alone.
 _AXE = Axe()

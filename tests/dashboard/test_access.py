@@ -15,6 +15,7 @@ OPEN = {
     "static",
     "script_words",
     "health.healthz",
+    "health.readyz",
     "openapi.openapi_json",
     "sign_in.ask",
     "sign_in.by_password",

@@ -24,7 +24,7 @@ from tests.servers import ObjectStore
 __all__ = ["scoped"]  # other tests take it from here
 
 # Reached by anybody, on purpose, and tested where they belong.
-_OPEN = {"static", "script_words", "health.healthz", "openapi.openapi_json"}
+_OPEN = {"static", "script_words", "health.healthz", "health.readyz", "openapi.openapi_json"}
 # What changes the asker's own account is asked by somebody new each time.
 _OF_ONESELF = ("/account/password", "/account/sessions/end")
 # Models and schedules are everybody's to look at, with where they came from.
