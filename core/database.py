@@ -27,6 +27,14 @@ REQUEST_TIMEOUT_SECONDS = 10
 _READERS_OF_REQUESTS = 64
 # A process that stands still, or whose machine is cut off, keeps its locks on PostgreSQL for no longer than this.
 _IDLE_IN_TRANSACTION_SECONDS = 120
+# A host whose cable is pulled says nothing. After this long without a word its connection to PostgreSQL counts as lost,
+# where the kernel's own patience is two hours: a worker would wait as long for an answer that was lost on the way.
+GONE_SECONDS = 30
+_ASKS_AFTER_US = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "tcp_user_timeout": GONE_SECONDS * 1000,
+}
 _HURRY_MILLISECONDS = 200
 _WRITE_OVER_MILLISECONDS = 500  # nobody else can write meanwhile
 
@@ -81,7 +89,7 @@ class Database:
                 pool_pre_ping=True,
                 pool_timeout=self._patience_seconds,
                 hide_parameters=True,
-                connect_args={"connect_timeout": 5, "application_name": "voicesketch"},
+                connect_args={"connect_timeout": 5, "application_name": "voicesketch", **_ASKS_AFTER_US},
             )
             event.listen(self.engine, "connect", _prepare_postgresql)
         else:
@@ -185,6 +193,10 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION_SECONDS}s'")
+        # And the server's end of the same: what a host that was cut off has locked is free after that time.
+        cursor.execute(
+            f"SET tcp_user_timeout = '{GONE_SECONDS}s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5"
+        )
     connection.commit()
 
 

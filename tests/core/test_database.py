@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import select, text
 
 from core.bootstrap import migrate
-from core.database import SAFE_SQLITE, Database, now
+from core.database import GONE_SECONDS, SAFE_SQLITE, Database, now
 from core.errors import InvalidSettings
 from core.tables import User
 from tests.factories import Ledger
+from tests.servers import Postgres
 
 
 def test_eight_writers_at_once_are_never_told_that_the_database_is_locked(tmp_path: Path) -> None:
@@ -78,3 +79,14 @@ def test_a_failed_write_leaves_nothing(ledger: Ledger) -> None:
 def test_another_kind_of_database_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="SQLite or PostgreSQL"):
         Database("mysql://localhost/x")
+
+
+def test_a_connection_to_postgresql_is_given_up_when_the_other_end_is_silent(postgres: Postgres) -> None:
+    with postgres.database() as url:
+        database = Database(url)
+        with database.engine.connect() as connection:
+            given = connection.connection.driver_connection.info.get_parameters()
+            idle = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
+        database.dispose()
+    assert (given["tcp_user_timeout"], given["keepalives_idle"]) == (str(GONE_SECONDS * 1000), "10")
+    assert idle == "2min"

@@ -17,8 +17,9 @@ from tests.faults.rounds import write_recordings
 from tests.hosts.network import why_not
 from tests.hosts.place import PATIENCE_SECONDS, Place, open_place
 from tests.hosts.timeline import Timeline
+from tests.hosts.work import drawn_so_far
 
-RECORDINGS = 300
+RECORDINGS = 200
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,11 @@ def place(timeline: Timeline) -> Iterator[Place]:
     # Not below pytest's own folder, which is closed to the user that PostgreSQL runs as.
     folder = Path(tempfile.mkdtemp(prefix="voicesketch-hosts-"))
     try:
-        with open_place(folder, timeline) as place:
+        with (
+            open_place(folder, timeline) as place,
+            place.ledger() as database,
+            timeline.watching(lambda: drawn_so_far(database)),
+        ):
             yield place
     finally:
         shutil.rmtree(folder, ignore_errors=True)

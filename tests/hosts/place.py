@@ -190,6 +190,18 @@ class Place:
     def is_healthy(self, service: str, host: str) -> bool:
         return self._ask(host, _HEALTH[service], self.environment(service, host)) == 0
 
+    @contextmanager
+    def away(self, host: str, seconds: float) -> Iterator[None]:
+        """A host's cable is pulled for that long, or for as long as the block takes."""
+        with self.timeline.span("cut off", host):
+            ends = time.monotonic() + seconds
+            self.network.cut(host)
+            try:
+                yield
+                time.sleep(max(0.0, ends - time.monotonic()))
+            finally:
+                self.network.mend(host)
+
     def prepare(self, host: str) -> None:
         """Tables, bucket and model, as the compose file's first service makes them."""
         made = self.start("prepare", host)

@@ -2,15 +2,81 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
+
 import pytest
 
 from core.client_views import JobView
+from core.submission import wait
 from tests.faults.rounds import check
 from tests.hosts.conftest import RECORDINGS
-from tests.hosts.place import Place
+from tests.hosts.place import OFFICES, PATIENCE_SECONDS, SERVERS, WORKERS, Place
+from tests.hosts.work import draw, drawn_by, holders, until, until_drawn
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
+
+AWAY_SECONDS = 60.0
 
 
 def test_four_workers_on_hosts_of_their_own_share_a_bulk_job(place: Place, sent: JobView) -> None:
     check(place, place.store, sent, RECORDINGS)
+    with place.ledger() as database:
+        assert set(drawn_by(database, sent.id)) == set(WORKERS)
+
+
+def test_what_a_worker_held_that_is_away_for_a_minute_goes_to_others_and_it_works_again(
+    place: Place, sent: JobView
+) -> None:
+    job = draw(place, sent, 1)
+    with place.ledger() as database:
+        until(lambda: "worker-1" in holders(database, job.id))
+        with place.away("worker-1", AWAY_SECONDS):
+            ended = wait(place.client(), job.id, patience_seconds=PATIENCE_SECONDS)
+        check(place, place.store, ended, RECORDINGS)
+    all_draw_again(place, sent, ["worker-1"], 100)
+
+
+@pytest.mark.parametrize(("server", "seed"), [("valkey", 20), ("store", 30), ("postgres", 40)])
+def test_nothing_is_lost_while_a_server_is_away_for_a_minute(
+    place: Place, sent: JobView, server: str, seed: int
+) -> None:
+    job = draw(place, sent, seed)
+    until_drawn(place, job, 0.2)
+    with place.away(server, AWAY_SECONDS):
+        # People come in all the same, where what they ask for can be kept.
+        late = draw(place, sent, seed + 1) if server != "postgres" else None
+    for one in [job, late] if late else [job]:
+        ended = wait(place.client(), one.id, patience_seconds=PATIENCE_SECONDS)
+        check(place, place.store, ended, RECORDINGS)
+    all_draw_again(place, sent, WORKERS, 10 * seed)
+
+
+def test_everything_restarts_one_after_the_other_and_the_job_goes_on(place: Place, sent: JobView) -> None:
+    job = draw(place, sent, 50)
+    parts = [(part, office) for office in OFFICES for part in ("dashboard", "ticker")]
+    parts += [("worker", worker) for worker in WORKERS] + [(server, server) for server in SERVERS]
+    more = [job]
+    for service, host in parts:
+        if place.client(OFFICES[1]).job(more[-1].id).is_final:  # there is always work under way
+            more.append(draw(place, sent, 50 + len(more), OFFICES[1] if host == OFFICES[0] else OFFICES[0]))
+        place.restart(service, host)
+    for one in more:
+        ended = wait(place.client(), one.id, patience_seconds=PATIENCE_SECONDS)
+        check(place, place.store, ended, RECORDINGS)
+    until(lambda: place.workers_present() == len(WORKERS))
+
+
+def all_draw_again(place: Place, sent: JobView, workers: Collection[str], seed: int) -> None:
+    """Jobs until each of these has had a share in one of them."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    missing = set(workers)
+    with place.ledger() as database:
+        while missing:
+            job = draw(place, sent, seed)
+            ended = wait(place.client(), job.id, patience_seconds=PATIENCE_SECONDS)
+            check(place, place.store, ended, RECORDINGS)
+            missing -= set(drawn_by(database, job.id))
+            seed += 1
+            late = time.monotonic() > deadline
+            assert not (missing and late), [place.log("worker", worker) for worker in missing]
