@@ -69,6 +69,9 @@ class Machine(Part):
     seed: int = Field(0, ge=0, le=2**31 - 1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     processes: int = Field(1, ge=1, le=64, description="On one host; more than one are started by torchrun.")
+    hosts: int = Field(
+        1, ge=1, le=64, description="The worker's, and those that follow it (docs/training.md)."
+    )
     loader_threads: int = Field(4, ge=1, le=64)
     deterministic: bool = Field(True, description="Only algorithms that give the same bits every time.")
     checkpoint_minutes: float = Field(10.0, gt=0, description="Between checkpoints, besides one an epoch.")

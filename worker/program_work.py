@@ -187,7 +187,7 @@ class ProgramWork:
             end = Supervisor(
                 [*self._programs[spec.kind], str(run)],
                 folder=run,
-                environment=_environment(),
+                environment=environment_of_programs(),
                 limits=limits,
                 why_stop=lambda: "lost" if telling.lost else why_stop(),
                 on_event=lambda event: self._heard(event, telling, spec),
@@ -369,7 +369,7 @@ def _send_rest(telling: Telling, end: RunEnd | None, why_stop: WhyStop) -> bool:
     return telling.close(_SENDING_SECONDS, give_up)
 
 
-def _environment() -> dict[str, str]:
+def environment_of_programs() -> dict[str, str]:
     """What programs see of ours: neither the ledger, nor the store, nor a password."""
     kept = {
         name: value for name, value in as_before(os.environ).items() if not name.startswith((PREFIX, "AWS_"))

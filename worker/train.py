@@ -38,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     if options.outcomes is not None:
         return _train_as_one_of_several(run, request, options.outcomes, stopping.is_asked)
-    if request.spec.machine.processes > 1:
-        from worker.train_processes import run_processes
+    machine = request.spec.machine
+    if machine.processes > 1 or machine.hosts > 1:
+        from worker.train_processes import Group, run_processes
 
-        return run_processes(run, request.spec.machine.processes, stopping.is_asked)
+        group = Group(machine.processes, machine.hosts, options.number, options.leader)
+        return run_processes(run, group, stopping.is_asked)
     code, failed = _train(run, request, stopping.is_asked)
     if failed is not None:
         _write_and_log(run)(failed)
@@ -53,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m worker.train", description="Train what a run folder asks for, or go on with it."
     )
     parser.add_argument("run", type=Path, metavar="RUN", help=f"the run folder, with {REQUEST}")
+    parser.add_argument(
+        "--leader", metavar="ADDRESS", help="of several hosts: where the first one is reached"
+    )
+    parser.add_argument("--number", type=int, default=0, help="of several hosts: which this is, from 0")
     # In one process of several: where it leaves word of how it ended.
     parser.add_argument("--outcomes", type=Path, help=argparse.SUPPRESS)
     return parser
@@ -78,9 +84,10 @@ class _Stopping:
 def _train_as_one_of_several(
     run: Path, request: TrainRequest, outcomes: Path, should_stop: Callable[[], bool]
 ) -> int:
-    from worker.train_processes import die_with_parent, leave_word
+    from worker.train_processes import die_with_parent, leave_sign, leave_word
 
     die_with_parent()
+    leave_sign(outcomes)
     code, failed = _train(run, request, should_stop)
     leave_word(outcomes, code if failed is None else failed)
     # Any code but 0 has torchrun end the others, of which the first may still be writing the checkpoint.

@@ -1,10 +1,13 @@
-"""Several processes on one host, started by torchrun: one starts them, waits, and says how it ended.
+"""Several processes, started by torchrun: one starts those of its host, waits, and says how it ended.
 
 ```
 worker.train RUN ── torch.distributed.run ── worker.train RUN --outcomes DIR   (rank 0: tells events, keeps files)
                                           ├─ worker.train RUN --outcomes DIR   (rank 1)
                                           └─ …
 ```
+
+Of several hosts each runs this program on a request and a dataset of its own (`worker/follow.py`). The first one leads:
+its torchrun is where the others meet, and its first process is the one that tells and keeps.
 
 Torchrun puts every process in a session of its own, so each is tied to the life of its parent: however the first one
 ends, no process and no memory of a GPU stays behind. A process that fails leaves word in DIR; the first word counts,
@@ -17,12 +20,13 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.stack import tether
@@ -31,19 +35,43 @@ from worker.ml.training.events import STOPPED, Failed, Note, write_event
 LOST_PROCESS = (
     "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
 )
+NO_HOSTS = (
+    "Not all hosts of the training came together. See that each runs worker.follow and reaches the first one, and that "
+    "this queue has no other worker."
+)
 _LOOK_SECONDS = 0.1
+# Shorter than the silence after which a program counts as stuck: fetching a dataset first takes others this long.
+_MEET_SECONDS = 1200
+_PORT = "29500"  # torchrun's own
+_BEGUN = "begun"
 _DONE, _FAILED = 0, 1
 
 
-def run_processes(run: Path, processes: int, should_stop: Callable[[], bool]) -> int:
-    """Run a training in so many processes; returns the exit code.
+@dataclass(frozen=True)
+class Group:
+    """The processes of a training.
+
+    Attributes:
+        processes: on each host.
+        number: of this host, from 0; the first one leads.
+        leader: where the others reach the first one.
+    """
+
+    processes: int
+    hosts: int = 1
+    number: int = 0
+    leader: str | None = None
+
+
+def run_processes(run: Path, group: Group, should_stop: Callable[[], bool]) -> int:
+    """Run this host's part of a training; returns the exit code.
 
     Args:
         should_stop: once it says so, the processes are asked to leave a checkpoint.
     """
     with tempfile.TemporaryDirectory(prefix="voicesketch-train-") as folder:
         outcomes = Path(folder)
-        child = _start(run, processes, outcomes)
+        child = _start(run, group, outcomes)
         asked = False
         try:
             while child.poll() is None:
@@ -56,6 +84,11 @@ def run_processes(run: Path, processes: int, should_stop: Callable[[], bool]) ->
                 child.kill()
             child.wait()
         return _outcome(outcomes, child.returncode)
+
+
+def leave_sign(outcomes: Path) -> None:
+    """In one of the processes: that all hosts came together, since only then there are any processes."""
+    (outcomes / _BEGUN).touch()
 
 
 def leave_word(outcomes: Path, ended: Failed | int) -> None:
@@ -73,18 +106,39 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(tether.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _start(run: Path, processes: int, outcomes: Path) -> subprocess.Popen[bytes]:
+def _start(run: Path, group: Group, outcomes: Path) -> subprocess.Popen[bytes]:
     tied = [sys.executable, str(Path(tether.__file__)), str(os.getpid()), str(int(signal.SIGKILL))]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--max-restarts=0"]
-    program = [f"--nproc-per-node={processes}", "-m", "worker.train", str(run), "--outcomes", str(outcomes)]
+    torchrun = ["-m", "torch.distributed.run", "--max-restarts=0", *_meeting(group)]
+    program = [
+        f"--nproc-per-node={group.processes}",
+        "-m",
+        "worker.train",
+        str(run),
+        "--outcomes",
+        str(outcomes),
+    ]
     # Torchrun would give each process a single thread.
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = max(1, (os.cpu_count() or 1) // group.processes)
     return subprocess.Popen(
         [*tied, sys.executable, *torchrun, *program],
         env={"OMP_NUM_THREADS": str(threads), **os.environ},
         # A signal to this process's group must not reach torchrun a second time while it ends.
         start_new_session=True,
     )
+
+
+def _meeting(group: Group) -> list[str]:
+    """Where and how the processes find each other. Ports and names are said to torchrun by its own variables."""
+    if group.hosts == 1:
+        return ["--standalone"]
+    address = group.leader or os.environ.get("MASTER_ADDR") or socket.gethostname()
+    return [
+        f"--nnodes={group.hosts}",
+        f"--node-rank={group.number}",
+        f"--master-addr={address}",
+        f"--master-port={os.environ.get('MASTER_PORT', _PORT)}",
+        f"--rdzv-conf=timeout={_MEET_SECONDS}",
+    ]
 
 
 def _outcome(outcomes: Path, exit_code: int) -> int:
@@ -97,5 +151,6 @@ def _outcome(outcomes: Path, exit_code: int) -> int:
         if word["exit_code"] == STOPPED or (word["exit_code"] == _DONE and exit_code == 0):
             return int(word["exit_code"])
     write_event(Note(f"torchrun ended with code {exit_code}.", "error"))
-    write_event(Failed("internal_error", LOST_PROCESS, retryable=True))
+    sentence = LOST_PROCESS if (outcomes / _BEGUN).exists() else NO_HOSTS
+    write_event(Failed("internal_error", sentence, retryable=True))
     return _FAILED

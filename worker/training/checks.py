@@ -80,9 +80,10 @@ def check_amount(samples: int, loop: Loop, spec: TrainSpec, what: str) -> None:
             f"A batch takes {loop.batch} {what} and the dataset's train part has {samples}. "
             "Lower the loop's batch, or prepare more data."
         )
-    if loop.batch % spec.machine.processes or loop.batch // spec.machine.processes < 2:
+    processes = spec.machine.processes * spec.machine.hosts
+    if loop.batch % processes or loop.batch // processes < 2:
         raise RecipeError(
-            f"A batch of {loop.batch} cannot be shared out evenly to {spec.machine.processes} processes with two "
+            f"A batch of {loop.batch} cannot be shared out evenly to {processes} processes with two "
             "samples each at least. Choose a batch that is a multiple of the processes."
         )
 

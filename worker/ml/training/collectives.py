@@ -6,7 +6,10 @@ contrastive loss runs networks several times, which such wrappers do not allow f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -120,6 +123,24 @@ def from_first(thing: Any) -> Any:
     return broadcast_object_list([thing])[0] if not _alone() else thing
 
 
+def copy_from_first(path: Path) -> None:
+    """Every host gets the file that the first process has; where all are on one host, it is there."""
+    if _alone() or _on_one_host():
+        return
+    is_first = dist.get_rank() == 0
+    writes = not is_first and os.environ["LOCAL_RANK"] == "0"
+    unfinished = path.with_name(f"{path.name}.part")
+    if writes:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("rb") if is_first else unfinished.open("wb") if writes else nullcontext() as file:
+        while piece := from_first(file.read(_BUCKET_BYTES) if is_first and file is not None else None):
+            if writes and file is not None:
+                file.write(piece)
+    if writes:
+        unfinished.replace(path)
+    all_objects(None)  # nobody reads before it is written
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
@@ -134,6 +155,10 @@ class _Gather(torch.autograd.Function):
         dist.all_reduce(total)
         first = dist.get_rank() * ctx.rows
         return total[first : first + ctx.rows]
+
+
+def _on_one_host() -> bool:
+    return os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE")
 
 
 def _alone() -> bool:

@@ -89,9 +89,12 @@ class Keeper:
             TrainingFailed: `checkpoint_mismatch`.
         """
         found = self.checkpoints.newest() if self._world.rank == 0 else None
-        path = collectives.from_first(None if found is None else found.path)
-        if path is not None and found is None:
-            found = Checkpoint(path, *read_checkpoint(path))
+        name = collectives.from_first(None if found is None else found.path.name)
+        if name is not None:
+            # The same name in all processes, but on each host in a folder of its own.
+            path = self.checkpoints.folder / name
+            collectives.copy_from_first(path)
+            found = found or Checkpoint(path, *read_checkpoint(path))
         if found is None:
             return None
         check_identity(found.state.get("identity", {}), self._identity)
@@ -153,10 +156,10 @@ class Keeper:
         """The best checkpoint of the phase under way, if there is one; the same in all processes."""
         if state.best is None:
             return None
-        path = collectives.from_first(
-            self.checkpoints.best if self._world.rank or self.checkpoints.best.exists() else None
-        )
-        best = self.checkpoints.read_best() if path is not None else None
+        there = collectives.from_first(self.checkpoints.best.exists())
+        if there:
+            collectives.copy_from_first(self.checkpoints.best)
+        best = self.checkpoints.read_best() if there else None
         if best is None or best.state.get("identity") != self._identity:
             return None
         return best
