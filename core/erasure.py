@@ -221,7 +221,7 @@ def _erase_some_items(database: Database, job_id: str) -> bool:
 
 def _erase_rest(database: Database, store: Store, job_id: str) -> bool:
     with database.write() as session:
-        job = hold_job(session, job_id)
+        job = hold_job(session, job_id, for_deletion=True)
         if job.state not in JOB_FINAL:
             return False
         drop_files(session, store, job_id, JobFile.job_id == job_id)

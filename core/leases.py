@@ -14,8 +14,11 @@ from functools import lru_cache
 
 from sqlalchemy import (
     BindParameter,
+    ClauseElement,
     ColumnElement,
+    FromClause,
     Integer,
+    String,
     and_,
     bindparam,
     case,
@@ -33,7 +36,7 @@ from core.errors import LeaseLost
 from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
-from core.prepared import Prepared, table_of
+from core.prepared import OverRows, Prepared, table_of
 from core.processes import host_identity, is_alive
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_CLAIMABLE, AttemptState, ItemState, JobState
@@ -73,8 +76,17 @@ _HELD_BESIDE = Prepared(
     )
     .limit(1)
 )
+# Whoever claims from another job of that owner at this moment writes the same: nobody waits for them.
 _SERVE = Prepared(
-    update(table_of(User)).where(User.id == bindparam("owner")).values(served_at=bindparam("at"))
+    update(table_of(User))
+    .where(
+        User.id.in_(
+            select(User.id)
+            .where(User.id == bindparam("owner"))
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+    )
+    .values(served_at=bindparam("at"))
 )
 
 
@@ -92,8 +104,12 @@ def claim_chunk(
     Args:
         kinds: of jobs that the worker can take now; all of them when left out.
     """
-    waiting = _waiting(None if kinds is None else frozenset(kinds))
-    for (job_id,) in waiting.rows(session, of_queue=queue):
+    waiting = _waiting(None if kinds is None else frozenset(kinds)).rows(session, of_queue=queue)
+    # On SQLite nobody else writes while this transaction does.
+    several = len(waiting) > 1 and session.get_bind().dialect.name == "postgresql"
+    if several:
+        session.connection().exec_driver_sql("SAVEPOINT no_job_is_held")
+    for job_id in _in_turn(session, waiting) if several else [job_id for job_id, _ in waiting]:
         job = hold_job(session, job_id)
         if job.state in JOB_CLAIMABLE and job.pending > 0:
             try:
@@ -103,14 +119,41 @@ def claim_chunk(
                 return None
             if chunk is not None:
                 return chunk
+        if several:
+            # Who held one job and waited for another could wait in a ring. Nothing was written yet.
+            session.connection().exec_driver_sql("ROLLBACK TO SAVEPOINT no_job_is_held")
     return None
+
+
+def _in_turn(session: Session, waiting: Sequence[tuple[str, int]]) -> list[str]:
+    """The ids of waiting jobs; first, of those of the highest priority, one that nobody else holds at this moment.
+
+    Otherwise all that look for work at the same time would queue up behind one job, and the others would stand still.
+    """
+    equals = [job_id for job_id, priority in waiting if priority == waiting[0][1]]
+    free = _FIRST_FREE.first_column(session, list(enumerate(equals))) if len(equals) > 1 else []
+    return sorted((job_id for job_id, _ in waiting), key=lambda job_id: job_id not in free)
+
+
+def _first_free(rows: FromClause, _dialect: str) -> ClauseElement:
+    jobs = table_of(Job)
+    return (
+        select(jobs.c.id)
+        .join_from(rows, jobs, jobs.c.id == rows.c.job_id)
+        .order_by(rows.c.turn)
+        .limit(1)
+        .with_for_update(of=jobs, key_share=True, skip_locked=True)
+    )
+
+
+_FIRST_FREE = OverRows({"turn": Integer(), "job_id": String()}, _first_free)
 
 
 @lru_cache(maxsize=32)
 def _waiting(kinds: frozenset[str] | None) -> Prepared:
-    """The ids of the jobs with waiting work, those whose turn it is first."""
+    """Ids and priorities of the jobs with waiting work, those whose turn it is first."""
     return Prepared(
-        select(Job.id)
+        select(Job.id, Job.priority)
         .join(User, User.id == Job.owner_id)
         .where(_waits(bindparam("of_queue"), kinds))
         .order_by(

@@ -31,14 +31,20 @@ _REACHED_AT: dict[JobState, str] = {
 }
 
 
-def hold_job(session: Session, job_id: str) -> Job:
+def hold_job(session: Session, job_id: str, *, for_deletion: bool = False) -> Job:
     """Takes the job's row until the transaction ends.
+
+    Args:
+        for_deletion: nobody may enter rows that name the job meanwhile, either.
 
     Raises:
         NotFound: there is no such job.
     """
     job = session.scalar(
-        select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
+        select(Job)
+        .where(Job.id == job_id)
+        .with_for_update(key_share=not for_deletion)
+        .execution_options(populate_existing=True)
     )
     if job is None:
         raise NotFound(f"There is no job {job_id}.")

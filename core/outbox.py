@@ -81,7 +81,10 @@ def ring_again(database: Database, *, after_seconds: float) -> int:
             if rung_at is not None and rung_at > at - timedelta(seconds=after_seconds):
                 continue
             session.add(Outbox(job_id=job_id, queue=queue, rings=_rings_for(pending), created_at=at))
-            session.execute(update(Job).where(waiting, Job.queue == queue).values(rung_at=at))
+            # A job that somebody holds at this moment has a worker, and is waited for by nobody.
+            free = select(Job.id).where(waiting, Job.queue == queue)
+            free = free.with_for_update(key_share=True, skip_locked=True)
+            session.execute(update(Job).where(Job.id.in_(free)).values(rung_at=at))
             rung += 1
         return rung
 

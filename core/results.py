@@ -86,9 +86,9 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
     # ring. Their rows are made before anything is held: from then on nobody else can write to an SQLite ledger.
     drawn = sorted((one for one in outcomes if isinstance(one, Drawn)), key=lambda one: one.recording_sha256)
     rows = _name_drawings(drawn)
-    job, attempt = hold_attempt(session, chunk.attempt_id, chunk.job_id)
     at = now(session)
-    there = _still_there(session, [one.drawing_id for one in outcomes if isinstance(one, AlreadyDrawn)])
+    # Nobody sees new rows before the commit, and without a lease there is none: on PostgreSQL they are written while
+    # others have the job.
     written = set(
         _ENTER_DRAWINGS.first_column(
             session,
@@ -106,6 +106,8 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
         one.recording_sha256: one.duration_seconds for one in drawn if one.duration_seconds is not None
     }
     _NOTE_DURATIONS.count(session, list(lasting.items()))
+    job, attempt = hold_attempt(session, chunk.attempt_id, chunk.job_id)
+    there = _still_there(session, [one.drawing_id for one in outcomes if isinstance(one, AlreadyDrawn)])
     standing = _standing(session, chunk, [one.recording_sha256 for one in refused])
     ends = [ItemEnd(one.item_id, ItemState.DONE, row.id, one.seconds) for one, row in published]
     ends += [_end_of_refused(one, standing.get(one.recording_sha256)) for one in refused]
@@ -206,7 +208,8 @@ def _note_durations(rows: FromClause, _dialect: str) -> ClauseElement:
         .join_from(rows, recordings, recordings.c.sha256 == rows.c.drawn_from)
         .where(recordings.c.duration_seconds.is_(None))
         .order_by(recordings.c.sha256)
-        .with_for_update(of=recordings)
+        # Others may name these recordings meanwhile, in drawings of another model and in new jobs.
+        .with_for_update(of=recordings, key_share=True)
         .subquery("unknown")
     )
     return (

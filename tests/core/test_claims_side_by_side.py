@@ -1,0 +1,183 @@
+"""Claims and publications of several workers on PostgreSQL, which lets them write at the same time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, func, select, text, update
+
+from core.chunks import InferChunk
+from core.database import Database, now
+from core.jobs import create_job
+from core.leases import claim_chunk
+from core.moves import hold_job
+from core.outbox import ring_again
+from core.specs import InferSpec, NewItem
+from core.states import JobState
+from core.tables import Drawing, Item, Job, User
+from tests.factories import Ledger
+from tests.ledgers import make_ledger
+from tests.servers import Postgres
+
+ENOUGH_SECONDS = 60.0
+
+
+@pytest.fixture
+def ledger(postgres: Postgres) -> Iterator[Ledger]:
+    with postgres.database(made=False) as url:
+        make_ledger(url)
+        database = Database(url)
+        yield Ledger(database)
+        database.dispose()
+
+
+@contextmanager
+def _impatient(ledger: Ledger) -> Iterator[None]:
+    """Whoever waits for a lock in here fails at once."""
+
+    def set_timeout(connection: Any) -> None:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 500")
+
+    event.listen(ledger.database.engine, "begin", set_timeout)
+    yield
+    event.remove(ledger.database.engine, "begin", set_timeout)
+
+
+def test_a_claim_passes_by_a_job_that_somebody_else_holds(ledger: Ledger) -> None:
+    first, second = ledger.job(owner="ada"), ledger.job(owner="bob", prefix="b")
+    workers = [ledger.worker(), ledger.worker()]
+    with ledger.database.write() as other:
+        hold_job(other, first)
+        with _impatient(ledger):
+            assert ledger.claim(workers[0], size=1).job_id == second
+    assert ledger.claim(workers[1], size=1).job_id == first, "its owner has waited longer"
+
+
+def test_jobs_of_one_owner_do_not_wait_for_each_other(ledger: Ledger) -> None:
+    jobs = [ledger.job(prefix=prefix) for prefix in "ab"]
+    workers = [ledger.worker(), ledger.worker()]
+    with ledger.database.write() as session:
+        taken = claim_chunk(session, workers[0], "gpu", size=2, lease_seconds=60)
+        assert taken is not None
+        with _impatient(ledger):
+            other = ledger.claim(workers[1], size=2)
+    assert {taken.job_id, other.job_id} == set(jobs)
+    with ledger.database.read() as session:
+        assert session.scalar(select(User.served_at)) is not None
+
+
+def test_a_job_of_a_higher_priority_is_waited_for(ledger: Ledger) -> None:
+    ledger.job(owner="ada")
+    urgent = ledger.job(owner="bob", prefix="b", priority=5)
+    worker, claimed = ledger.worker(), []
+    with ledger.database.write() as other:
+        hold_job(other, urgent)
+        thread = threading.Thread(target=lambda: claimed.append(ledger.claim(worker, size=1)))
+        thread.start()
+        _wait_for_a_waiting_connection(ledger)
+        assert claimed == []
+    thread.join(ENOUGH_SECONDS)
+    assert [chunk.job_id for chunk in claimed] == [urgent]
+
+
+def _wait_for_a_waiting_connection(ledger: Ledger) -> None:
+    found = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    ended = threading.Event()
+    for _ in range(round(ENOUGH_SECONDS / 0.02)):
+        with ledger.database.read() as session:
+            if session.scalar(found):
+                return
+        ended.wait(0.02)
+    raise AssertionError("nobody waits")
+
+
+def test_a_claim_holds_no_job_of_which_it_took_nothing(ledger: Ledger) -> None:
+    waiting, ready = ledger.job(owner="ada"), ledger.job(owner="bob", prefix="b")
+    workers = [ledger.worker(), ledger.worker()]
+    assert ledger.claim(workers[0], size=1).job_id == waiting
+    with ledger.database.write() as session:
+        # What is left of it waits for the item that was just claimed; its owner has waited longest all the same.
+        session.execute(update(Item).where(Item.job_id == waiting, Item.state == "pending").values(stage=1))
+        session.execute(update(User).where(User.name == "ada").values(served_at=None))
+        session.execute(update(User).where(User.name == "bob").values(served_at=now(session)))
+    with ledger.database.write() as session:
+        chunk = claim_chunk(session, workers[1], "gpu", size=1, lease_seconds=60)
+        assert chunk is not None
+        assert chunk.job_id == ready
+        with _impatient(ledger), ledger.database.write() as other:
+            hold_job(other, waiting)
+            with pytest.raises(Exception, match="lock timeout"):
+                hold_job(other, ready)
+
+
+def test_two_models_that_draw_the_same_recordings_at_once_never_wait_in_a_ring(ledger: Ledger) -> None:
+    ledger.job(6)
+    ledger.model(version=2)
+    with ledger.database.write() as session:
+        items = [NewItem(key=sha256, recording=sha256) for sha256 in ledger.recordings(6)]
+        create_job(session, owner_id=ledger.user("ada").id, spec=InferSpec(model="default@2"), items=items)
+    chunks = [ledger.claim(ledger.worker(), size=6) for _ in range(2)]
+    assert len({chunk.model_version_id for chunk in chunks}) == 2
+    both = threading.Barrier(2)
+    problems: list[Exception] = []
+
+    def meet(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "UPDATE recordings" in statement:  # both have entered drawings of these recordings by now
+            both.wait(ENOUGH_SECONDS)
+
+    def publish(chunk: InferChunk) -> None:
+        try:
+            ledger.publish(chunk)
+        except Exception as problem:  # noqa: BLE001 - told by the assertion below
+            problems.append(problem)
+
+    event.listen(ledger.database.engine, "before_cursor_execute", meet)
+    threads = [threading.Thread(target=publish, args=[chunk]) for chunk in chunks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(ENOUGH_SECONDS)
+    event.remove(ledger.database.engine, "before_cursor_execute", meet)
+    assert problems == []
+    with ledger.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Drawing)) == 12
+        assert set(session.scalars(select(Job.state))) == {JobState.COMPLETED}
+
+
+def test_faces_are_entered_while_somebody_else_has_their_job(ledger: Ledger) -> None:
+    job_id = ledger.job(3)
+    chunk = ledger.claim(ledger.worker())
+    entered = threading.Event()
+
+    def see(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "UPDATE recordings" in statement:
+            entered.set()
+
+    event.listen(ledger.database.engine, "after_cursor_execute", see)
+    with ledger.database.write() as other:
+        hold_job(other, job_id)
+        thread = threading.Thread(target=ledger.publish, args=[chunk])
+        thread.start()
+        assert entered.wait(ENOUGH_SECONDS)
+        with ledger.database.read() as session:
+            assert session.scalar(select(func.count()).select_from(Drawing)) == 0, "nothing counts yet"
+    thread.join(ENOUGH_SECONDS)
+    event.remove(ledger.database.engine, "after_cursor_execute", see)
+    assert ledger.counted(job_id)["done"] == 3
+
+
+def test_a_job_that_is_held_keeps_no_other_from_being_rung_for(ledger: Ledger) -> None:
+    held, free = ledger.job(owner="ada"), ledger.job(owner="bob", prefix="b")
+    with ledger.database.write() as session:
+        session.execute(update(Job).values(rung_at=None))
+    with ledger.database.write() as other:
+        hold_job(other, held)
+        with _impatient(ledger):
+            assert ring_again(ledger.database, after_seconds=30) == 1
+    assert ledger.get(free).rung_at is not None
