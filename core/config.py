@@ -5,15 +5,19 @@ No other module reads the environment. `docs/configuration.md` lists every setti
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from core.errors import InvalidSettings
 
 PREFIX = "VOICESKETCH_"
+# Names that settings had before, and have now; both are read until the version that docs/upgrading.md names.
+FORMER_NAMES: Mapping[str, str] = {}
 BUNDLED_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "default"
 
 
@@ -37,7 +41,8 @@ class Settings(BaseModel):
         description="What jobs may read of the same store's other buckets: `s3://bucket/folder`, separated by commas.",
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Signs the dashboard's sessions; at least 32 characters."
+        SecretStr(""),
+        description="Signs the dashboard's sessions; at least 32 characters. More lines: older keys, still believed.",
     )
     public_url: str = Field("http://127.0.0.1:8000", description="Where people reach the dashboard.")
     trusted_hosts: str = Field(
@@ -71,6 +76,16 @@ class Settings(BaseModel):
     quota_stored_bytes: str = Field(
         "", description="Most bytes of recordings of one person; in the same form."
     )
+    price_per_gpu_hour: float | None = Field(
+        None, ge=0, description="What an hour of a worker with a GPU costs; empty: no costs are shown for it."
+    )
+    price_per_cpu_hour: float | None = Field(
+        None, ge=0, description="What an hour of a worker that draws on processors costs."
+    )
+    price_per_gb_month: float | None = Field(
+        None, ge=0, description="What storing 10⁹ bytes for a month costs."
+    )
+    price_currency: str = Field("EUR", max_length=8, description="What prices are in.")
     chunk_items: int = Field(32, ge=1, le=256, description="Items a worker claims at a time.")
     max_attempts: int = Field(
         5, ge=1, description="Attempts after which an item whose worker keeps dying is given up."
@@ -88,6 +103,16 @@ class Settings(BaseModel):
     )
     sign_ins_per_minute: int = Field(
         20, ge=0, description="How often one address may try to sign in; 0: without limit."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of the logs: `text` or `json`, one object a line."
+    )
+    sentry_dsn: SecretStr | None = Field(
+        None, description="Where errors of ours are told, as Sentry names places; empty for nowhere."
+    )
+    trace_endpoint: str = Field(
+        "",
+        description="Where traces are sent, by OTLP over HTTP: `http://collector:4318`; empty for nowhere.",
     )
     trusted_proxies: int = Field(
         0, ge=0, description="How many reverse proxies stand before the dashboard and tell who asks."
@@ -112,8 +137,15 @@ class Settings(BaseModel):
         30.0, gt=0, description="After this long unclaimed, a queued job is rung again."
     )
 
+    @property
+    def secret_keys(self) -> list[str]:
+        """The key that signs sessions, and after it those whose signatures are believed as well."""
+        return [line.strip() for line in self.secret_key.get_secret_value().splitlines() if line.strip()]
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, former_names: Mapping[str, str] = FORMER_NAMES
+) -> Settings:
     """Builds the settings from `VOICESKETCH_*` variables; `VOICESKETCH_X_FILE` names a file that holds X.
 
     Raises:
@@ -125,6 +157,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         for name, value in source.items()
         if name.startswith(PREFIX) and value != ""
     }
+    given = _with_names_of_now(given, former_names)
     values = {name: value for name, value in given.items() if name in Settings.model_fields}
     values |= _read_files(given)
     try:
@@ -135,6 +168,27 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             for problem in error.errors()
         )
         raise InvalidSettings(f"The settings cannot be used: {problems}.") from error
+
+
+def _with_names_of_now(given: Mapping[str, str], former_names: Mapping[str, str]) -> dict[str, str]:
+    """What was given under a setting's former name, under the name that it has now."""
+    renamed = dict(given)
+    for former, name in former_names.items():
+        for old, new in ((former, name), (f"{former}_file", f"{name}_file")):
+            if old not in renamed:
+                continue
+            value = renamed.pop(old)
+            former_variable, variable = f"{PREFIX}{old.upper()}", f"{PREFIX}{new.upper()}"
+            if renamed.setdefault(new, value) != value:
+                raise InvalidSettings(
+                    f"{former_variable} is the former name of {variable}, and both are set: keep the second."
+                )
+            logging.getLogger(__name__).warning(
+                "%s is now called %s; the former name will not be read for ever (docs/upgrading.md)",
+                former_variable,
+                variable,
+            )
+    return renamed
 
 
 def _read_files(given: Mapping[str, str]) -> dict[str, str]:

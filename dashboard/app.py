@@ -13,7 +13,7 @@ from core.database import Database
 from core.errors import InvalidSettings
 from core.s3_sources import open_places
 from core.store import Store
-from dashboard import health, identity, limits, metrics, oidc, problems, security
+from dashboard import deprecation, health, identity, limits, metrics, oidc, problems, security
 from dashboard.api import (
     account,
     aliases,
@@ -74,8 +74,10 @@ def create_app(settings: Settings) -> OpenAPI:
     Raises:
         InvalidSettings: the key that signs sessions is missing or short, or a place in S3 is none.
     """
-    if len(settings.secret_key.get_secret_value()) < _SHORTEST_KEY:
-        raise InvalidSettings(f"VOICESKETCH_SECRET_KEY must have at least {_SHORTEST_KEY} characters.")
+    if min(map(len, settings.secret_keys), default=0) < _SHORTEST_KEY:
+        raise InvalidSettings(
+            f"VOICESKETCH_SECRET_KEY must have at least {_SHORTEST_KEY} characters, in each of its lines."
+        )
     open_places(settings)  # what cannot be read is told now, and not to whoever asks first
     app = OpenAPI(
         "dashboard",
@@ -108,6 +110,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.before_request(identity.require_identity)
     app.before_request(security.refuse_forgeries)
     app.after_request(security.add_headers)
+    deprecation.attach(app)
     oidc.attach(app, settings)
     problems.register(app)
     register_rendering(app)

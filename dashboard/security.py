@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf, validate_csrf
@@ -58,7 +59,8 @@ def configure(app: Flask, settings: Settings) -> None:
         )
     public = urlsplit(settings.public_url)
     app.config.update(
-        SECRET_KEY=settings.secret_key.get_secret_value(),
+        SECRET_KEY=settings.secret_keys[0],
+        SECRET_KEY_FALLBACKS=settings.secret_keys[1:],
         TRUSTED_HOSTS=[host.strip() for host in settings.trusted_hosts.split(",") if host.strip()],
         # Browsers share cookies between the ports of a host; two places on one machine must not sign each other out.
         SESSION_COOKIE_NAME=f"voicesketch_{public.port or 'session'}",
@@ -115,11 +117,21 @@ def refuse_forgeries() -> None:
     if given is None and not request.path.startswith("/api/"):
         given = request.form.get("csrf_token")
     try:
-        validate_csrf(given)
+        _validate(given)
     except ValueError as error:
         raise BadRequest(
             "The page was too old to be sent (its CSRF token is missing). Reload it and try again."
         ) from error
+
+
+def _validate(given: str | None) -> None:
+    """By any of the keys: a page that was open when they changed can still be sent."""
+    keys = [current_app.config["SECRET_KEY"], *current_app.config["SECRET_KEY_FALLBACKS"]]
+    for key in keys[:-1]:
+        with suppress(ValueError):
+            validate_csrf(given, secret_key=key)
+            return
+    validate_csrf(given, secret_key=keys[-1])
 
 
 def forget_copies(response: Response) -> Response:
