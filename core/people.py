@@ -6,7 +6,7 @@ There is always an admin left who can put it right.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, count
 
@@ -17,6 +17,7 @@ from core.accounts import Role, create_sign_in_link, create_user
 from core.audit import record
 from core.database import now
 from core.errors import Conflict, NotAllowed, NotFound
+from core.quotas import give_quotas
 from core.tables import User
 
 
@@ -83,6 +84,27 @@ def change_role(session: Session, admin: User, user_id: str, role: Role) -> User
     )
     user.role = role.value
     session.flush()
+    return user
+
+
+def change_quotas(session: Session, admin: User, user_id: str, quotas: Mapping[str, int | None]) -> User:
+    """Gives somebody limits of their own; see `core.quotas.give_quotas`.
+
+    Raises:
+        InvalidRequest: there is no such limit, or it is no number.
+    """
+    user = find_person(session, user_id)
+    before = dict(user.quotas or {})
+    give_quotas(session, user, quotas)
+    after = dict(user.quotas or {})
+    if after != before:
+        record(
+            session,
+            actor=admin.id,
+            action="user.quota",
+            subject=user.id,
+            details={"name": user.name, "before": before, "after": after},
+        )
     return user
 
 

@@ -7,6 +7,7 @@ both take the last room. Whoever makes the database of a process says once what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ DAY = timedelta(hours=24)
 # Between two counts of somebody's bytes only what comes is added; what was deleted gives room after this long.
 _COUNTED_AGAIN = timedelta(minutes=10)
 _NAME = "quotas"
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_AMOUNT = re.compile(r"([0-9]{1,16})\s*((?:[kmgt]b)?)")
 _LOCK_SPACE = 0x766F_7175
 
 
@@ -72,16 +75,31 @@ def role_quotas(settings: Settings) -> dict[str, dict[Limit, int]]:
         given = str(getattr(settings, f"quota_{limit.value}")).strip()
         for part in filter(None, (one.strip() for one in given.split(","))):
             role, sign, number = part.rpartition("=")
-            role, number = role.strip(), number.strip()
-            known = role in ROLES if sign else True
-            if not known or not (number.isascii() and number.isdigit()) or int(number) > MOST:
+            role = role.strip()
+            try:
+                most = read_amount(number)
+            except ValueError:
+                most = None
+            if most is None or (sign and role not in ROLES):
                 raise InvalidSettings(
                     f"{PREFIX}QUOTA_{limit.value.upper()} cannot be read at {part!r}: give a whole number for "
                     "everybody, or ROLE=NUMBER separated by commas."
                 )
             for one in [role] if sign else ROLES:
-                found[one][limit] = int(number)
+                found[one][limit] = most
     return found
+
+
+def read_amount(given: str) -> int:
+    """A number as people write it: `500`, `20000`, or `50 GB`.
+
+    Raises:
+        ValueError: it is none, or larger than any limit can be.
+    """
+    found = _AMOUNT.fullmatch(given.strip().lower())
+    if found is None or (amount := int(found[1]) * _UNITS[found[2]]) > MOST:
+        raise ValueError(f"{given!r} is no amount")
+    return amount
 
 
 def enforce(database: Database, settings: Settings) -> None:
@@ -95,8 +113,7 @@ def enforce(database: Database, settings: Settings) -> None:
 
 def limits_of(session: Session, user: User) -> dict[Limit, int]:
     """The limits that hold for somebody; those that are missing do not exist."""
-    of_roles: Mapping[str, Limits] = session.info.get(_NAME, {})
-    limits = dict(of_roles.get(user.role, {}))
+    limits = limits_of_role(session, user.role)
     for name, most in (user.quotas or {}).items():
         if name not in set(Limit):
             continue  # of a later version
@@ -105,6 +122,12 @@ def limits_of(session: Session, user: User) -> dict[Limit, int]:
         else:
             limits[Limit(name)] = int(most)
     return limits
+
+
+def limits_of_role(session: Session, role: str) -> dict[Limit, int]:
+    """The limits that a role comes with."""
+    of_roles: Mapping[str, Limits] = session.info.get(_NAME, {})
+    return dict(of_roles.get(role, {}))
 
 
 def uses_of(session: Session, user: User) -> list[Use]:
@@ -161,10 +184,17 @@ def require_room(
 
 
 def refusal_of(
-    session: Session, user: User, *, items: int, looked_at: Collection[Limit] = OF_JOBS
+    session: Session, user: User, *, items: int, size: int = 0, looked_at: Collection[Limit] = OF_JOBS
 ) -> QuotaExceeded | None:
-    """Why a job of so many recordings would be refused now; None where it would not."""
+    """Why a job of so many recordings would be refused now; None where it would not.
+
+    Args:
+        size: bytes of those recordings that are still to be sent.
+    """
     limits = limits_of(session, user)
+    most = limits.get(Limit.STORED_BYTES)
+    if size and most is not None and (used := _used(session, user, Limit.STORED_BYTES)) + size > most:
+        return _refusal(session, user, Limit.STORED_BYTES, most, used, size)
     for limit in looked_at:
         wanted = 1 if limit is Limit.JOBS_AT_ONCE else items
         if limit in limits and wanted:

@@ -142,7 +142,12 @@ def plan(client: Client, given: Sequence[str | Path], **order: Unpack[Order]) ->
         counted = count_given(client, sort_given(given), _wanted(client, model))
     if not counted.recordings:
         raise InvalidRequest("There is nothing to draw from.")
-    estimate = client.estimate(counted.recordings, model=model, priority=order.get("priority", 0))
+    estimate = client.estimate(
+        counted.recordings,
+        model=model,
+        priority=order.get("priority", 0),
+        size_bytes=None if earlier else counted.size_bytes,
+    )
     return {
         "recordings": counted.recordings,
         "more": counted.more,
@@ -151,6 +156,7 @@ def plan(client: Client, given: Sequence[str | Path], **order: Unpack[Order]) ->
         "model": estimate["model"],
         "seconds": estimate["seconds"],
         "estimate": estimate["sentence"],
+        "refused": estimate.get("refused"),
     }
 
 

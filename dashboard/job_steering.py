@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from sqlalchemy.orm import Session
 
-from core.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from core.errors import Conflict, InvalidRequest, NotAllowed, NotFound, QuotaExceeded
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
 from core.labels import put_label
 from core.queries import get_job
@@ -35,7 +35,7 @@ class Outcome:
 
     id: str
     job: Job | None
-    refused: Conflict | NotAllowed | NotFound | InvalidRequest | None = None
+    refused: Conflict | NotAllowed | NotFound | InvalidRequest | QuotaExceeded | None = None
 
 
 def steer(user: User, ids: Sequence[str], action: Action, label: str = "") -> list[Outcome]:
@@ -60,7 +60,7 @@ def steer(user: User, ids: Sequence[str], action: Action, label: str = "") -> li
                 require_change(user, get_job(session, user, job_id))
                 job = _change(session, user, job_id, action, label)
             outcomes.append(Outcome(job_id, job))
-        except (Conflict, NotAllowed, NotFound, InvalidRequest) as error:
+        except (Conflict, NotAllowed, NotFound, InvalidRequest, QuotaExceeded) as error:
             outcomes.append(Outcome(job_id, None, error))
     return outcomes
 

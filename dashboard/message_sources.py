@@ -49,6 +49,7 @@ _SENTENCES = (
     "core/manifest.py",
     "core/health.py",
     "core/metric_words.py",
+    "core/quotas.py",
     "core/schedule_queries.py",
     "core/schedule_runs.py",
     "core/schedules.py",

@@ -27,6 +27,14 @@ PART_WORDS: dict[str, str] = {
     "disk": "Disk",
 }
 
+# What nobody may have more of than so much.
+LIMIT_WORDS: dict[str, str] = {
+    "items_at_once": "Recordings waiting or at work",
+    "items_a_day": "Recordings in jobs of the last 24 hours",
+    "jobs_at_once": "Jobs that have not ended",
+    "stored_bytes": "Recordings stored",
+}
+
 # What rules of retention are about, as a choice in a form.
 KEPT_WORDS: dict[Kept, str] = {
     Kept.FACES: "Faces, with their thumbnails and spectrograms",

@@ -19,11 +19,13 @@ from core.errors import (
     NotAllowed,
     NotFound,
     Permanent,
+    QuotaExceeded,
     Retryable,
     TooLarge,
     VoicesketchError,
 )
 from core.slips import slip_words
+from dashboard.api.schemas import QuotaRefusal
 from dashboard.translation import said
 
 _STATUS: tuple[tuple[type[VoicesketchError], int], ...] = (
@@ -31,6 +33,7 @@ _STATUS: tuple[tuple[type[VoicesketchError], int], ...] = (
     (NotAllowed, 403),
     (Conflict, 409),
     (TooLarge, 413),
+    (QuotaExceeded, 403),
     (Permanent, 400),
     (Retryable, 503),
     (VoicesketchError, 500),
@@ -68,14 +71,16 @@ def validation_problem(error: ValidationError) -> Response:
     return problem(400, InvalidRequest.code, "; ".join(slips[:5]) + more)
 
 
-def problem(status: int, code: str, detail: str) -> Response:
-    body = {
+def problem(status: int, code: str, detail: str, *, quota: QuotaRefusal | None = None) -> Response:
+    body: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": said(detail),
         "code": code,
     }
+    if quota is not None:
+        body["quota"] = quota.model_dump(mode="json")
     response = Response(json.dumps(body), status, mimetype="application/problem+json")
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="voicesketch"'
@@ -97,7 +102,8 @@ def _ours(error: VoicesketchError) -> Response:
     if isinstance(error, Retryable):
         # The cause names machines and keys of ours; it is in the log, and no business of the asker's.
         detail = "Something this page needs is not reachable right now. Your recordings and jobs are safe; try again."
-    return _answer(status, error.code, detail)
+    quota = QuotaRefusal.of(error) if isinstance(error, QuotaExceeded) else None
+    return _answer(status, error.code, detail, quota=quota)
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
@@ -128,9 +134,16 @@ def _where() -> str:
     return rule.rule if rule is not None and "secret" in rule.arguments else request.path
 
 
-def _answer(status: int, code: str, detail: str, cause: HTTPException | None = None) -> Response:
+def _answer(
+    status: int,
+    code: str,
+    detail: str,
+    cause: HTTPException | None = None,
+    *,
+    quota: QuotaRefusal | None = None,
+) -> Response:
     if request.path.startswith("/api/") or request.path in _FOR_PROGRAMS:
-        response = problem(status, code, detail)
+        response = problem(status, code, detail, quota=quota)
     else:
         try:
             page = render_template(

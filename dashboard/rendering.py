@@ -18,6 +18,7 @@ from core.states import ITEM_WITH_FACE, JobState
 from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.navigation import has_page, main_links, operate_links
+from dashboard.operating_words import LIMIT_WORDS
 from dashboard.security import csrf_token
 from dashboard.spoken import metric_title
 from dashboard.static_files import register_static_files
@@ -60,6 +61,7 @@ def register_rendering(app: Flask) -> None:
         metric_number=lambda name, value: written(metric_number(name, value)),
         metric_interval=lambda name, metric: written(metric_interval(name, metric)),
         task_words=TASK_WORDS,
+        limit_words=Said(LIMIT_WORDS),
     )
     app.jinja_env.filters.update(
         number=number,

@@ -6,7 +6,7 @@ Whoever can read the data folder (or the settings of an installation) is its adm
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,7 @@ from core.cli.endings import told
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from core.config import Settings
     from core.database import Database
     from core.tables import User
 
@@ -30,6 +31,7 @@ Folder = Annotated[
         "--data", help="Data folder of a stack on this machine.", envvar="VOICESKETCH_DATA", metavar="DIR"
     ),
 ]
+Amount = Annotated[str | None, typer.Option(metavar="NUMBER|none|role", show_default=False)]
 DEFAULT_FOLDER = Path("voicesketch-data")
 
 
@@ -137,6 +139,77 @@ def password(
             typer.echo(json.dumps({"name": user.name}, indent=1))
 
 
+@app.command()
+def quota(
+    name: Annotated[str, typer.Argument()],
+    items_at_once: Amount = None,
+    items_a_day: Amount = None,
+    jobs_at_once: Amount = None,
+    stored_bytes: Amount = None,
+    data: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Show what somebody may take of what all share, or change it: a number, `none`, or `role` for what all have."""
+    given = {
+        "items_at_once": items_at_once,
+        "items_a_day": items_a_day,
+        "jobs_at_once": jobs_at_once,
+        "stored_bytes": stored_bytes,
+    }
+    with told(), _ledger(data) as (database, _):
+        from core.quotas import uses_of
+
+        change = {limit: _amount(words) for limit, words in given.items() if words is not None}
+        if change:
+            _change_quota(database, name, change)
+        with database.read() as session:
+            uses = uses_of(session, _find(session, name))
+    if as_json:
+        rows = [
+            {"limit": use.limit.value, "most": use.most, "used": use.used, "own": use.is_own} for use in uses
+        ]
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for use in uses:
+        most = "no limit" if use.most is None else f"{use.used:,} of {use.most:,}"
+        typer.echo(f"{use.limit.value:<14} {most}{'' if use.is_own else ' (by the role)'}")
+
+
+def _change_quota(database: Database, name: str, change: Mapping[str, int | str | None]) -> None:
+    from core.audit import record
+    from core.quotas import give_quotas
+
+    with database.write() as session:
+        user = _find(session, name)
+        before = dict(user.quotas or {})
+        after: dict[str, int | None] = {
+            limit: most for limit, most in {**before, **change}.items() if not isinstance(most, str)
+        }
+        give_quotas(session, user, after)
+        record(
+            session,
+            actor="shell",
+            action="user.quota",
+            subject=user.id,
+            details={"name": user.name, "before": before, "after": after},
+        )
+
+
+def _amount(words: str) -> int | str | None:
+    """A limit as it is given here; None for none, and `role` for that of the role."""
+    from core.errors import InvalidRequest
+    from core.quotas import read_amount
+
+    if words in ("none", "role"):
+        return None if words == "none" else words
+    try:
+        return read_amount(words)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{words!r} is no limit: give a whole number, such as 20000 or 50GB, or none, or role."
+        ) from error
+
+
 def _tell(plain: str, as_json: bool, **fields: str) -> None:
     typer.echo(json.dumps(fields, indent=1) if as_json else plain)
 
@@ -161,8 +234,10 @@ def _ledger(data: Path) -> Iterator[tuple[Database, str]]:
     from core.config import PREFIX, load_settings
     from core.database import Database
     from core.errors import NotFound
+    from core.quotas import enforce
     from core.stack.folder import DataFolder
 
+    settings: Settings | None = None
     if os.environ.get(f"{PREFIX}DATABASE_URL"):
         settings = load_settings()
         address, url = settings.database_url, settings.public_url
@@ -175,6 +250,8 @@ def _ledger(data: Path) -> Iterator[tuple[Database, str]]:
         address = f"sqlite:///{folder.ledger}"
         url = json.loads(folder.client.read_text())["url"]
     database = Database(address)
+    if settings is not None:
+        enforce(database, settings)
     try:
         yield database, url
     finally:

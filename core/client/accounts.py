@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.client import answers
@@ -55,6 +55,16 @@ class Accounts(Asking):
         change: dict[str, Any] = {} if role is None else {"role": role}
         change |= {} if disabled is None else {"disabled": disabled}
         return self._read(answers.UserView, "PATCH", place("users", user_id), json=change)
+
+    def quota(self, user_id: str | None = None) -> list[answers.LimitView]:
+        """One's own limits with what is used of them, or, for admins, those of somebody."""
+        path = place("me", "quota") if user_id is None else place("users", user_id, "quota")
+        return self._read(answers.QuotaView, "GET", path)["data"]
+
+    def set_quota(self, user_id: str, limits: Mapping[str, int | None]) -> list[answers.LimitView]:
+        """Gives somebody limits: what is not named comes with the role, None is no limit."""
+        path = place("users", user_id, "quota")
+        return self._read(answers.QuotaView, "PUT", path, json=dict(limits))["data"]
 
     def sign_in_link(self, user_id: str) -> str:
         """A new sign-in link for somebody."""

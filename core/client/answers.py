@@ -283,6 +283,7 @@ class EstimateView(TypedDict):
     items_per_second: float | None
     seconds: float | None
     sentence: str
+    refused: str | None
 
 
 class EvaluationOfModel(TypedDict):
@@ -558,6 +559,13 @@ class LandmarksView(TypedDict):
     height: int
 
 
+class LimitView(TypedDict):
+    limit: str
+    most: int | None
+    used: int | None
+    own: bool
+
+
 class LineageView(TypedDict):
     model: str
     job: str | None
@@ -597,6 +605,7 @@ class Machine(TypedDict):
     seed: int
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     processes: int
+    hosts: int
     loader_threads: int
     deterministic: bool
     checkpoint_minutes: float
@@ -903,6 +912,10 @@ class QueueView(TypedDict):
     waiting: list[WaitingView]
 
 
+class QuotaView(TypedDict):
+    data: list[LimitView]
+
+
 class Recipe(TypedDict):
     """Everything a dataset version depends on besides its inputs."""
 
@@ -941,6 +954,7 @@ class RerunView(TypedDict):
     items: int
     known: int
     job: str | None
+    refused: str | None
 
 
 class Retraining(TypedDict):

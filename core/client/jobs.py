@@ -149,10 +149,19 @@ class Jobs(Asking):
         return self._read(answers.RerunView, "POST", place("jobs", job_id, "rerun"), json=body, once=True)
 
     def estimate(
-        self, items: int, *, model: str | None = None, priority: int | None = None
+        self,
+        items: int,
+        *,
+        model: str | None = None,
+        priority: int | None = None,
+        size_bytes: int | None = None,
     ) -> answers.EstimateView:
-        """How long a job of so many recordings would take; null where nothing was measured."""
-        wanted = given({"items": items, "model": model, "priority": priority})
+        """How long a job of so many recordings would take, and whether it would be refused.
+
+        Args:
+            size_bytes: of those that are still to be sent.
+        """
+        wanted = given({"items": items, "model": model, "priority": priority, "bytes": size_bytes})
         return self._read(answers.EstimateView, "GET", place("estimate"), params=wanted)
 
     def timeline(self, job_id: str) -> list[answers.JobMoveView]:

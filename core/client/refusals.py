@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -13,6 +14,7 @@ from core.errors import (
     NotAllowed,
     NotFound,
     Permanent,
+    QuotaExceeded,
     Retryable,
     ServiceUnreachable,
     StorageUnavailable,
@@ -29,6 +31,7 @@ _BY_CODE: dict[str, type[VoicesketchError]] = {
         NotAllowed,
         Conflict,
         TooLarge,
+        QuotaExceeded,
         StorageUnavailable,
     )
 }
@@ -56,11 +59,27 @@ def refusal(answer: requests.Response, url: str) -> VoicesketchError:
             return unreachable(url)
         kind = Retryable if status >= 500 or status == 429 else Permanent
         detail = detail or f"The service at {url} answered {status} {answer.reason}."
+    if kind is QuotaExceeded:
+        return _quota(detail, problem.get("quota"))
     return kind(detail or None)
 
 
 def unreachable(url: str) -> ServiceUnreachable:
     return ServiceUnreachable(f"No voicesketch answers at {url}; start one with: voicesketch up")
+
+
+def _quota(detail: str, told: Any) -> QuotaExceeded:
+    if not isinstance(told, dict):
+        return QuotaExceeded(detail or None)
+    frees_at = told.get("frees_at")
+    return QuotaExceeded(
+        detail or None,
+        limit=str(told.get("limit") or ""),
+        most=int(told.get("most") or 0),
+        used=int(told.get("used") or 0),
+        wanted=int(told.get("wanted") or 0),
+        frees_at=datetime.fromisoformat(frees_at) if frees_at else None,
+    )
 
 
 def _problem(answer: requests.Response) -> dict[str, Any]:

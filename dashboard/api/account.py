@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
+from core.quotas import uses_of
+from dashboard.api.account_schemas import QuotaView, quota_view
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Me
 from dashboard.identity import viewer
@@ -29,3 +31,10 @@ def me() -> Response:
             max_items_per_job=settings.max_items_per_job,
         )
     )
+
+
+@api.get("/me/quota", responses={200: QuotaView})
+def quota() -> Response:
+    """Your limits, and how far they are used up."""
+    with services().database.read() as session:
+        return answer(quota_view(uses_of(session, viewer())))

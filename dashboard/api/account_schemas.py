@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.accounts import Role
 from core.passwords import LONGEST, SHORTEST
+from core.quotas import MOST, Use
 from core.tables import Secret, User
 from core.tokens import Scope, scope_name
 
@@ -87,6 +89,30 @@ class UserPage(BaseModel):
     next: str | None = Field(description="Send it as `after` for the next page.")
 
 
+class LimitView(BaseModel):
+    limit: str = Field(description="items_at_once, items_a_day, jobs_at_once or stored_bytes.")
+    most: int | None = Field(description="null: no limit.")
+    used: int | None = Field(description="null where there is no limit, and nothing was counted.")
+    own: bool = Field(description="Given by an admin; otherwise it comes with the role.")
+
+
+class QuotaView(BaseModel):
+    data: list[LimitView]
+
+
+class QuotaWanted(BaseModel):
+    """What is left out comes with the role; null is no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items_at_once: int | None = Field(None, ge=0, le=MOST, description="Recordings that wait or are at work.")
+    items_a_day: int | None = Field(
+        None, ge=0, le=MOST, description="Recordings in jobs of the last 24 hours."
+    )
+    jobs_at_once: int | None = Field(None, ge=0, le=MOST, description="Jobs of any kind that have not ended.")
+    stored_bytes: int | None = Field(None, ge=0, le=MOST, description="Of recordings.")
+
+
 class SignInLink(BaseModel):
     link: str = Field(description="Signs its opener in, once, within the hour.")
 
@@ -103,6 +129,12 @@ def token_view(token: Secret, user: User) -> TokenView:
         created_at=token.created_at,
         expires_at=token.expires_at,
         used_at=token.used_at,
+    )
+
+
+def quota_view(uses: Sequence[Use]) -> QuotaView:
+    return QuotaView(
+        data=[LimitView(limit=use.limit.value, most=use.most, used=use.used, own=use.is_own) for use in uses]
     )
 
 

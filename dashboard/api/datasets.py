@@ -12,7 +12,7 @@ from core.dataset_plan import Plan
 from core.dataset_queries import get_dataset, list_datasets
 from core.dataset_requests import plan_dataset
 from core.dataset_specs import NewDataset
-from core.errors import NotFound
+from core.errors import NotFound, QuotaExceeded
 from core.jobs import job_of_key
 from core.preparing import create_prepare_job
 from core.tables import DatasetVersion, User
@@ -54,8 +54,8 @@ def create(header: NewJobHeaders, body: NewDataset) -> Response:
     )
     try:
         view = _create(user, header, body, plan)
-    except IntegrityError:
-        # The same key came twice at once; the other one made the job, and this one now finds it.
+    except (IntegrityError, QuotaExceeded):
+        # The same key came twice at once; the other one made the job, and took the room. This one now finds it.
         view = _create(user, header, body, plan)
     return answer(view, 201)
 

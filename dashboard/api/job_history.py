@@ -8,6 +8,7 @@ from flask import Response
 
 from core.jobs import set_priority
 from core.queries import get_job
+from core.quotas import refusal_of
 from core.reruns import Wanted, plan_rerun, rerun_job
 from core.throughput import throughput, timeline
 from dashboard.api.blueprint import answer, api_blueprint
@@ -24,6 +25,7 @@ from dashboard.api.views import job_view
 from dashboard.identity import viewer
 from dashboard.permissions import require_change, require_priority, require_submitter
 from dashboard.services import services
+from dashboard.translation import said
 
 api = api_blueprint("job_history", "How a job went, and running it again.")
 
@@ -65,7 +67,8 @@ def again(path: JobPath, header: NewJobHeaders, body: RerunRequest) -> Response:
     if body.dry_run:
         with here.database.read() as session:
             plan = plan_rerun(session, user, path.job_id, model=body.model, wanted=wanted)
-        return answer(RerunView(**asdict(plan), job=None))
+            refused = refusal_of(session, user, items=plan.items)
+        return answer(RerunView(**asdict(plan), job=None, refused=said(refused.message) if refused else None))
     with here.database.write() as session:
         plan = plan_rerun(session, user, path.job_id, model=body.model, wanted=wanted)
         made = rerun_job(

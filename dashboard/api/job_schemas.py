@@ -54,3 +54,4 @@ class RerunView(BaseModel):
     items: int = Field(description="Recordings of the new job.")
     known: int = Field(description="How many of them the model has drawn before, so that they cost nothing.")
     job: str | None = Field(description="Id of the new job; null for a dry run.")
+    refused: str | None = Field(None, description="Why it would be refused now; only of a dry run.")

@@ -8,6 +8,7 @@ from flask import Response
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core.errors import QuotaExceeded
 from core.job_lists import JobFilter, find_jobs, parse_since
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
 from core.queries import get_job
@@ -43,8 +44,8 @@ def create(header: NewJobHeaders, body: NewJob) -> Response:
     require_priority(user, body.priority)
     try:
         view = make_job(user, body, header.idempotency_key)
-    except IntegrityError:
-        # The same key came twice at once; the other one made the job, and this one now finds it.
+    except (IntegrityError, QuotaExceeded):
+        # The same key came twice at once; the other one made the job, and took the room. This one now finds it.
         view = make_job(user, body, header.idempotency_key)
     return answer(view, 201)
 

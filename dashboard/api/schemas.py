@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.errors import QuotaExceeded
 from core.specs import NewItem
 from core.states import ItemState, JobState
 
@@ -109,6 +110,26 @@ class RetryRequest(BaseModel):
     error_code: str | None = Field(None, max_length=40, description="Only those that failed of this.")
 
 
+class QuotaRefusal(BaseModel):
+    """The numbers behind a refusal for a limit."""
+
+    limit: str = Field(description="items_at_once, items_a_day, jobs_at_once or stored_bytes.")
+    most: int
+    used: int
+    wanted: int = Field(description="What was asked for beside what is used.")
+    frees_at: datetime | None = Field(description="When there is room, as far as that can be told.")
+
+    @classmethod
+    def of(cls, error: QuotaExceeded) -> QuotaRefusal:
+        return cls(
+            limit=error.limit,
+            most=error.most,
+            used=error.used,
+            wanted=error.wanted,
+            frees_at=error.frees_at,
+        )
+
+
 class Problem(BaseModel):
     """RFC 9457; `code` is stable, the words are for people."""
 
@@ -117,6 +138,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
+    quota: QuotaRefusal | None = Field(None, description="Only with the code `quota_exceeded`.")
 
 
 class ErrorView(BaseModel):

@@ -44,6 +44,8 @@ _ADMIN = frozenset(
         "POST /users",
         "GET /users/{user_id}",
         "PATCH /users/{user_id}",
+        "GET /users/{user_id}/quota",
+        "PUT /users/{user_id}/quota",
         "POST /users/{user_id}/link",
     }
 )

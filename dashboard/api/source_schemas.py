@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.quotas import MOST
 from core.specs import NewItem
 
 
@@ -111,6 +112,7 @@ class KnownView(BaseModel):
 class EstimateQuery(BaseModel):
     model: str = Field("production", max_length=160)
     items: int = Field(1, ge=1, le=10_000_000)
+    bytes: int = Field(0, ge=0, le=MOST, description="Of those that are still to be sent.")
     priority: int = Field(0, ge=-100, le=100)
 
 
@@ -123,6 +125,9 @@ class EstimateView(BaseModel):
     items_per_second: float | None = Field(description="Of one worker, as measured.")
     seconds: float | None = Field(description="Until the last face; null where it is not known.")
     sentence: str = Field(description="The same for people.")
+    refused: str | None = Field(
+        None, description="Why such a job would be refused now; null where it would not."
+    )
 
 
 class S3Place(BaseModel):

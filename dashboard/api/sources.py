@@ -10,6 +10,7 @@ from core import s3_sources
 from core.errors import TooLarge
 from core.estimates import estimate
 from core.manifest import check_manifest
+from core.quotas import refusal_of
 from core.sources import known_recordings
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem
@@ -78,7 +79,14 @@ def how_long(query: EstimateQuery) -> Response:
             queue=here.settings.queue,
             priority=query.priority,
         )
-    return answer(EstimateView(**asdict(found), sentence=estimate_words(found)))
+        refused = refusal_of(session, viewer(), items=query.items, size=query.bytes)
+    return answer(
+        EstimateView(
+            **asdict(found),
+            sentence=estimate_words(found),
+            refused=said(refused.message) if refused else None,
+        )
+    )
 
 
 @api.post("/sources/s3/check", responses={200: S3Found})

@@ -6,6 +6,7 @@ from flask import Response
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
+from core.errors import QuotaExceeded
 from core.jobs import job_of_key
 from core.queries import get_job
 from core.slips import slip_words
@@ -124,8 +125,8 @@ def _create(
     require_priority(user, body.priority)
     try:
         view = _enter(user, header, body, spec)
-    except IntegrityError:
-        # The same key came twice at once; the other one made the job, and this one now finds it.
+    except (IntegrityError, QuotaExceeded):
+        # The same key came twice at once; the other one made the job, and took the room. This one now finds it.
         view = _enter(user, header, body, spec)
     return answer(view, 201)
 

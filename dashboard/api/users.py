@@ -6,8 +6,11 @@ from flask import Response
 
 from core import people
 from core.errors import InvalidRequest
+from core.quotas import uses_of
 from dashboard.api.account_schemas import (
     NewUserView,
+    QuotaView,
+    QuotaWanted,
     SignInLink,
     UserChange,
     UserPage,
@@ -15,6 +18,7 @@ from dashboard.api.account_schemas import (
     UsersQuery,
     UserView,
     UserWanted,
+    quota_view,
     user_view,
 )
 from dashboard.api.blueprint import answer, api_blueprint
@@ -75,6 +79,27 @@ def change(path: UserPath, body: UserChange) -> Response:
         if body.disabled is not None:
             user = people.set_disabled(session, admin, path.user_id, body.disabled)
         view = user_view(user)
+    return answer(view)
+
+
+@api.get("/users/<user_id>/quota", responses={200: QuotaView})
+def quota(path: UserPath) -> Response:
+    """The limits of somebody, and how far they are used up; for admins."""
+    require_admin(viewer())
+    with services().database.read() as session:
+        return answer(quota_view(uses_of(session, people.find_person(session, path.user_id))))
+
+
+@api.put("/users/<user_id>/quota", responses={200: QuotaView})
+def change_quota(path: UserPath, body: QuotaWanted) -> Response:
+    """Give somebody limits; what is left out comes with the role, null is no limit; for admins."""
+    admin = viewer()
+    require_admin(admin)
+    with services().database.write() as session:
+        user = people.change_quotas(
+            session, admin, path.user_id, body.model_dump(include=body.model_fields_set)
+        )
+        view = quota_view(uses_of(session, user))
     return answer(view)
 
 

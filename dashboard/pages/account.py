@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from core.errors import InvalidRequest, NotAllowed
 from core.passwords import end_sessions
+from core.quotas import uses_of
 from core.tokens import Scope, list_tokens, new_token, revoke_token
 from dashboard import identity
 from dashboard.api.account_schemas import token_view
@@ -79,10 +80,12 @@ def _page(*, said: str | None = None, refused: str | None = None, token: str | N
     user = viewer()
     with services().database.read() as session:
         tokens = [token_view(one, user) for one in list_tokens(session, user)]
+        uses = uses_of(session, user)
     return render_template(
         "account/account.html",
         user=user,
         tokens=tokens,
+        uses=[use for use in uses if use.most is not None],
         scopes=[scope.value for scope in list(Scope)[: reach(user) + 1]],
         lives=_LIVES,
         asks_current=user.password_hash is not None and not identity.came_by_link(),

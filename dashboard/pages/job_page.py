@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from core.dataset_queries import dataset_of
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from core.jobs import cancel_job, pause_job, resume_job, retry_job, set_priority
 from core.queries import (
     errors_by_code,
@@ -26,6 +26,7 @@ from core.queries import (
     list_models,
     model_label,
 )
+from core.quotas import refusal_of
 from core.registry import input_of
 from core.reruns import RERUN_KINDS, Wanted, plan_rerun, rerun_job
 from core.specs import PROGRAM_KINDS
@@ -99,7 +100,7 @@ def change(job_id: str, action: str) -> ResponseReturnValue:
         with services().database.write() as session:
             require_change(user, get_job(session, user, job_id))
             changes[action](session)
-    except Conflict as error:
+    except (Conflict, QuotaExceeded) as error:
         # Somebody else, or the last face, was quicker: what is shown next says how things stand.
         refused = error.message
     if "HX-Request" not in request.headers:
@@ -131,11 +132,12 @@ def rerun(job_id: str) -> ResponseReturnValue:
         if "dry" in request.form:
             with here.database.read() as session:
                 plan = plan_rerun(session, user, job_id, model=model, wanted=wanted)
-            return render_template("jobs/_rerun_plan.html", plan=plan, refused=None)
+                over = refusal_of(session, user, items=plan.items)
+            return render_template("jobs/_rerun_plan.html", plan=plan, refused=over.message if over else None)
         with here.database.write() as session:
             most = here.settings.max_items_per_job
             made = rerun_job(session, user, job_id, model=model, wanted=wanted, max_items=most).id
-    except InvalidRequest as error:
+    except (InvalidRequest, QuotaExceeded) as error:
         if "HX-Request" in request.headers:
             return render_template("jobs/_rerun_plan.html", plan=None, refused=error.message)
         raise

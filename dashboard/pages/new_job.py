@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from core.archives import MOST_ARCHIVE_BYTES
 from core.job_lists import JobFilter, find_jobs
 from core.queries import get_job, list_models
+from core.quotas import uses_of
 from core.registry import input_of
 from core.s3_sources import open_places
 from dashboard.identity import viewer
@@ -33,6 +34,7 @@ def show() -> ResponseReturnValue:
         jobs = list(find_jobs(session, user, JobFilter(kinds=("infer",)), limit=_JOBS_SHOWN).jobs)
         if earlier and earlier not in {job.id for job in jobs}:
             jobs.insert(0, get_job(session, user, earlier))
+        uses = [use for use in uses_of(session, user) if use.most is not None]
     drawing = [(model, aliases, input_of(model)) for model, aliases in models if input_of(model) is not None]
     choices = [
         (alias, f"{alias} ({model.label})", kind) for model, aliases, kind in drawing for alias in aliases
@@ -43,6 +45,7 @@ def show() -> ResponseReturnValue:
             choices=choices,
             jobs=jobs,
             earlier=earlier,
+            uses=uses,
             may_operate=may_operate(user),
             s3_places=[place.url for place in open_places(settings)],
             max_bytes=settings.max_upload_bytes,

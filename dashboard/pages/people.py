@@ -9,6 +9,7 @@ from core import people
 from core.accounts import Role
 from core.database import now
 from core.errors import Conflict, InvalidRequest
+from core.quotas import Limit, limits_of_role, read_amount, uses_of
 from core.tables import User
 from dashboard.identity import viewer
 from dashboard.permissions import require_admin
@@ -52,6 +53,57 @@ def change(user_id: str, action: str) -> ResponseReturnValue:
     except (Conflict, InvalidRequest) as error:
         return _page(admin, refused=error.message), 409 if isinstance(error, Conflict) else 400
     return redirect(url_for("people.index"), 303)
+
+
+@bp.get("/people/<user_id>/limits")
+def limits(user_id: str) -> ResponseReturnValue:
+    _admin()
+    return _limits(user_id, changed="changed" in request.args)
+
+
+@bp.post("/people/<user_id>/limits")
+def change_limits(user_id: str) -> ResponseReturnValue:
+    admin = _admin()
+    try:
+        quotas = _quotas()
+    except InvalidRequest as error:
+        return _limits(user_id, refused=error.message), 400
+    with services().database.write() as session:
+        people.change_quotas(session, admin, user_id, quotas)
+    return redirect(url_for("people.limits", user_id=user_id, changed=""), 303)
+
+
+def _quotas() -> dict[str, int | None]:
+    """What the form gives somebody; what is left empty comes with the role."""
+    quotas: dict[str, int | None] = {}
+    for limit in Limit:
+        given = request.form.get(limit.value, "").strip()[:40]
+        if given.lower() == "none":
+            quotas[limit.value] = None
+        elif given:
+            try:
+                quotas[limit.value] = read_amount(given)
+            except ValueError as error:
+                raise InvalidRequest(
+                    f"{given!r} is no limit. Give a whole number, or none, or leave it empty."
+                ) from error
+    return quotas
+
+
+def _limits(user_id: str, *, refused: str | None = None, changed: bool = False) -> str:
+    with services().database.read() as session:
+        person = people.find_person(session, user_id)
+        uses = uses_of(session, person)
+        of_role = limits_of_role(session, person.role)
+    return render_template(
+        "people/limits.html",
+        person=person,
+        uses=uses,
+        of_role=of_role,
+        given=request.form if refused else None,
+        refused=refused,
+        changed=changed,
+    )
 
 
 def _admin() -> User:

@@ -12,10 +12,11 @@ from sqlalchemy import select
 
 from core.accounts import Role
 from core.config import BUNDLED_WEIGHTS
+from core.quotas import give_quotas
 from core.registry import register_model, resolve_model
 from core.states import JobState
 from core.store import Store
-from core.tables import Job, ModelVersion, Worker
+from core.tables import Job, ModelVersion, User, Worker
 from core.ticker import Scheduling
 from core.training_specs import AnalyseSpec
 from core.workers import end_worker, tell_utilisation
@@ -46,6 +47,9 @@ def furnish(place: Place, folder: Path, *, real_faces: bool = False) -> dict[str
     place.user("ada", Role.ADMIN)
     for name, role in (("Grace", Role.OPERATOR), ("Linus", Role.SUBMITTER), ("Vera", Role.VIEWER)):
         place.user(name, role)
+    with place.database.write() as session:
+        limits = {"items_a_day": 5000, "stored_bytes": 50 * 10**9}
+        give_quotas(session, session.get_one(User, place.users["ada"].id), limits)
     ada, ledger = place.script("ada", Role.ADMIN), Ledger(place.database, place.users)
     paths = {"dataset": _prepare(place, ada, folder)}
     if real_faces:
@@ -75,6 +79,7 @@ def furnish(place: Place, folder: Path, *, real_faces: bool = False) -> dict[str
             "new-schedule": "/schedules/new",
             "account": "/account",
             "people": "/people",
+            "limits": f"/people/{place.users['ada'].id}/limits",
             "audit": "/audit",
             "storage": "/storage",
             "retention": "/retention",

@@ -72,6 +72,7 @@ JSON: dict[str, Any] = {
     "POST /api/v1/uploads/{upload}/links": {"parts": [1]},
     "POST /api/v1/users": {"name": "{new}", "role": "admin"},
     "PATCH /api/v1/users/{user}": {"role": "admin"},
+    "PUT /api/v1/users/{user}/quota": {"items_a_day": 1_000_000},
 }
 
 # As the raw body.

@@ -81,6 +81,7 @@ GET    /api/v1/jobs/{program}/training                   401     200     404    
 GET    /api/v1/jobs/{job}/webhook                        401     200     404    200     200      200    200     200
 POST   /api/v1/manifests/check                           401     200     200    200     200      200    200     200
 GET    /api/v1/me                                        401     200     200    200     200      200    200     200
+GET    /api/v1/me/quota                                  401     200     200    200     200      200    200     200
 GET    /api/v1/models                                    401     200     200    200     200      200    200     200
 POST   /api/v1/models                                    401     403     403    403     201      201    403     403
 PUT    /api/v1/models/files                              401     403     403    403     201      201    403     403
@@ -138,6 +139,8 @@ GET    /api/v1/users                                     401     403     403    
 POST   /api/v1/users                                     401     403     403    403     403      201    403     403
 GET    /api/v1/users/{user}                              401     403     403    403     403      200    403     403
 PATCH  /api/v1/users/{user}                              401     403     403    403     403      200    403     403
+GET    /api/v1/users/{user}/quota                        401     403     403    403     403      200    403     403
+PUT    /api/v1/users/{user}/quota                        401     403     403    403     403      200    403     403
 POST   /api/v1/users/{user}/link                         401     403     403    403     403      201    403     403
 GET    /api/v1/workers                                   401     200     403    403     200      200    200     200
 POST   /api/v1/workers/{worker}/drain                    401     403     403    403     200      200    403     403
@@ -153,6 +156,8 @@ POST   /account/tokens                                   303     200     200    
 POST   /account/tokens/{token}/revoke                    303     404     404    303     404      404    403     404
 GET    /people                                           303     403     403    403     403      200    403     403
 POST   /people                                           303     403     403    403     403      200    403     403
+GET    /people/{user}/limits                             303     403     403    403     403      200    403     403
+POST   /people/{user}/limits                             303     403     403    403     403      303    403     403
 POST   /people/{user}/link                               303     403     403    403     403      200    403     403
 POST   /people/{user}/role                               303     403     403    403     403      303    403     403
 POST   /people/{user}/disable                            303     403     403    403     403      303    403     403

@@ -191,6 +191,11 @@ CALLS: dict[str, Call] = {
     "POST /api/v1/users": lambda c: c.create_user("bob", "viewer"),
     "GET /api/v1/users/{user_id}": lambda c: c.user("usr_1"),
     "PATCH /api/v1/users/{user_id}": lambda c: c.change_user("usr_1", role="operator", disabled=False),
+    "GET /api/v1/me/quota": lambda c: c.quota(),
+    "GET /api/v1/users/{user_id}/quota": lambda c: c.quota("usr_1"),
+    "PUT /api/v1/users/{user_id}/quota": lambda c: c.set_quota(
+        "usr_1", {"items_a_day": 5, "jobs_at_once": None}
+    ),
     "POST /api/v1/users/{user_id}/link": lambda c: c.sign_in_link("usr_1"),
     "GET /api/v1/workers": lambda c: c.workers(),
     "POST /api/v1/workers/{worker_id}/drain": lambda c: c.drain("wrk_1"),

@@ -5,7 +5,7 @@ import { keys, sort } from "./choosing.js";
 import { Draft } from "./draft.js";
 import { checkManifest, finder } from "./manifest.js";
 import { aboutJob, readLabels, restoreFields } from "./new_job_fields.js";
-import { estimateFor } from "./new_job_estimate.js";
+import { estimateFor, isRefused } from "./new_job_estimate.js";
 import { earlierJob, inS3, takeFromS3 } from "./new_job_sources.js";
 import { CannotSend, identityOf } from "./uploads.js";
 import { number, t, tn } from "./words.js";
@@ -218,12 +218,12 @@ function drawTotals({ ended, failed, lost }) {
 
 function drawButton(wantedTotal) {
   const button = byId("submit");
-  button.disabled = !wantedTotal || wantsToStart;
+  estimateFor({ model: byId("model").value, items: wantedTotal, priority: byId("priority").value });
+  button.disabled = !wantedTotal || wantsToStart || isRefused();
   button.textContent = wantsToStart ? t("One moment…")
     : wantedTotal > 1 ? tn("Draw {count} face", "Draw {count} faces", wantedTotal)
     : wantedTotal ? t("Draw the face") : t("Draw faces");
   if (source() !== "files") byId("submit-hint").textContent = wantedTotal ? "" : source() === "s3" ? t("Look first what is there.") : t("There is nothing of that kind in this job.");
-  estimateFor({ model: byId("model").value, items: wantedTotal, priority: byId("priority").value });
 }
 
 function itemOf(entry) {
@@ -291,6 +291,7 @@ byId("model").addEventListener("change", () => chosen.draw());
 byId("priority").addEventListener("change", () => chosen.draw());
 for (const radio of form.elements.source) radio.addEventListener("change", drawSource);
 document.addEventListener("source:changed", () => chosen.draw());
+document.addEventListener("estimate:refused", () => chosen.draw());
 byId("drop-lost").addEventListener("click", () => chosen.removeLost());
 byId("clear").addEventListener("click", () => {
   key = keys();

@@ -198,6 +198,7 @@ def test_commands_on_the_ledger_print_what_the_page_says(
         "users link": ["ada"],
         "users token": ["ada", "--called", "laptop"],
         "users password": ["ada", "--stdin"],
+        "users quota": ["ada", "--items-a-day", "500", "--stored-bytes", "50GB", "--jobs-at-once", "none"],
     }
     assert set(given) == {name for name in options_by_command() if name.startswith("users ")}
     for command, words in given.items():
