@@ -92,6 +92,13 @@ def create_program_job(
     )
 
 
+def queue_of(spec: TrainSpec | EvaluateSpec | AnalyseSpec, queue: str) -> str:
+    """Where a job waits: trainings of several hosts in a queue of their own, which only such groups listen on."""
+    hosts = spec.machine.hosts if isinstance(spec, TrainSpec) else 1
+    ending = f"-{hosts}-hosts"
+    return queue if hosts == 1 or queue.endswith(ending) else queue + ending
+
+
 def _owner(session: Session, owner_id: str) -> User:
     owner = session.get(User, owner_id)
     if owner is None:
@@ -110,6 +117,7 @@ def _enter(
     idempotency_key: str | None,
 ) -> Job:
     at = now(session)
+    queue = queue_of(spec, queue)
     model = None if isinstance(spec, TrainSpec) else resolve_model(session, spec.model).id
     steps = _STEPS[spec.kind]
     job = enter_job(

@@ -36,8 +36,8 @@ LOST_PROCESS = (
     "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
 )
 NO_HOSTS = (
-    "Not all hosts of the training came together. See that each runs worker.follow and reaches the first one, and that "
-    "this queue has no other worker."
+    "Not all hosts of the training came together. See that each of the others runs worker.follow and reaches the first "
+    "one (docs/training.md)."
 )
 _LOOK_SECONDS = 0.1
 # Shorter than the silence after which a program counts as stuck: fetching a dataset first takes others this long.

@@ -284,6 +284,16 @@ def test_run_again_is_a_new_job_and_other_kinds_have_none(ledger: Ledger) -> Non
             run_again(session, "job_none", owner_id=owner)
 
 
+def test_a_training_of_several_hosts_waits_where_only_groups_of_so_many_look(ledger: Ledger) -> None:
+    wanted = {"model": "mine", "dataset": "people", "recipe": {"task": "default"}, "machine": {"hosts": 3}}
+    with ledger.database.write() as session:
+        owner = ledger.user().id
+        job = create_program_job(session, owner_id=owner, spec=TrainSpec.model_validate(wanted))
+        again = run_again(session, job.id, owner_id=owner)
+    assert job.queue == again.queue == "gpu-3-hosts"
+    assert try_claim(ledger, ledger.worker()) is None
+
+
 def test_a_dataset_that_is_not_there_is_refused_with_the_field(ledger: Ledger) -> None:
     spec = TrainSpec.model_validate({"model": "m", "dataset": "none", "recipe": {"task": "default"}})
     with (

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,15 +137,29 @@ class Place:
             **self.more,
         }
 
-    def start(self, service: str, host: str) -> Service:
-        """Starts a service on a host; does not wait until it is up."""
-        command, user = self._command(service, host)
-        environment = self.environment(service, host)
+    def start(
+        self,
+        service: str,
+        host: str,
+        *,
+        name: str = "",
+        command: Sequence[str] = (),
+        more: Mapping[str, str] | None = None,
+    ) -> Service:
+        """Starts a service on a host; does not wait until it is up.
+
+        Args:
+            name: of one that the compose file does not have, but that is like a service of it.
+            command: of that.
+            more: of its environment.
+        """
+        usual, user = self._command(service, host)
+        environment = self.environment(service, host) | dict(more or {})
         folder = self.folder / host
         folder.mkdir(exist_ok=True)
-        with (folder / f"{service}.log").open("ab") as log:
+        with (folder / f"{name or service}.log").open("ab") as log:
             process = subprocess.Popen(
-                self.network.hosts[host].command(command, user=user),
+                self.network.hosts[host].command(command or usual, user=user),
                 env=environment,
                 cwd=self.folder / "nothing-here",
                 stdin=subprocess.DEVNULL,
@@ -153,13 +167,13 @@ class Place:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.running[service, host] = Service(service, host, process)
-        return self.running[service, host]
+        self.running[name or service, host] = Service(service, host, process)
+        return self.running[name or service, host]
 
     def stop(self, service: str, host: str) -> None:
         """As compose does: asks it, and kills it when its grace period is over."""
         there = self.running.pop((service, host))
-        grace = float(str(self.compose[service].get("stop_grace_period", "10s")).rstrip("s"))
+        grace = float(str(self.compose[there.service].get("stop_grace_period", "10s")).rstrip("s"))
         inner = there.inner
         family = [inner, *inner.children(recursive=True)]
         inner.send_signal(signal.SIGINT if service == "postgres" else signal.SIGTERM)

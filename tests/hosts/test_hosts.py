@@ -6,11 +6,14 @@ import time
 from collections.abc import Collection
 
 import pytest
+from sqlalchemy import text
 
 from core.client_views import JobView
+from core.schema_fit import revision_of
 from core.submission import wait
 from tests.faults.rounds import check
 from tests.hosts.conftest import RECORDINGS
+from tests.hosts.next_version import COLUMN, VALUE, write_next_version
 from tests.hosts.place import OFFICES, PATIENCE_SECONDS, SERVERS, WORKERS, Place
 from tests.hosts.work import draw, drawn_by, holders, until, until_drawn
 
@@ -65,6 +68,36 @@ def test_everything_restarts_one_after_the_other_and_the_job_goes_on(place: Plac
         ended = wait(place.client(), one.id, patience_seconds=PATIENCE_SECONDS)
         check(place, place.store, ended, RECORDINGS)
     until(lambda: place.workers_present() == len(WORKERS))
+
+
+def test_one_process_after_the_other_is_upgraded_across_a_migration_and_old_and_new_work_together(
+    place: Place, sent: JobView
+) -> None:
+    before = draw(place, sent, 70)
+    tree = place.folder / "next version"
+    revision = write_next_version(tree)
+    with place.timeline.span("tables of the next version", OFFICES[0]):
+        place.tree[OFFICES[0]] = tree
+        place.prepare(OFFICES[0])
+    # What an old process makes has nothing in the column that is there already.
+    jobs: list[tuple[JobView, str | None]] = [(before, None), (draw(place, sent, 71, OFFICES[1]), None)]
+    parts = [(part, office) for office in OFFICES for part in ("dashboard", "ticker")]
+    for service, host in [*parts, *(("worker", worker) for worker in WORKERS)]:
+        place.tree[host] = tree
+        place.restart(service, host)
+        if (service, host) == ("ticker", OFFICES[0]):
+            jobs += [(draw(place, sent, 72), VALUE), (draw(place, sent, 73, OFFICES[1]), None)]
+    jobs.append((draw(place, sent, 74, OFFICES[1]), VALUE))
+    with place.ledger() as database:
+        for job, made_by in jobs:
+            ended = wait(place.client(), job.id, patience_seconds=PATIENCE_SECONDS)
+            check(place, place.store, ended, RECORDINGS)
+            with database.read() as session:
+                told = session.execute(text(f"SELECT {COLUMN} FROM jobs WHERE id = :id"), {"id": job.id})
+                assert told.scalar() == made_by
+        with database.read() as session:
+            assert revision_of(session) == revision
+    all_draw_again(place, sent, WORKERS, 700)
 
 
 def all_draw_again(place: Place, sent: JobView, workers: Collection[str], seed: int) -> None:

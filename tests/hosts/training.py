@@ -1,0 +1,110 @@
+"""A small dataset for many hosts, and trainings on it: by one worker alone, or by one that another host follows."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load
+from sqlalchemy import select
+
+from core.accounts import ensure_admin
+from core.database import now
+from core.identifiers import new_id
+from core.jobs import enter_job
+from core.specs import PrepareSpec
+from core.tables import DatasetVersion
+from core.training import create_program_job
+from core.training_tables import JobFile
+from tests.hosts.place import Place
+from tests.worker.training.made_up import make, spec
+from tests.worker.training.running import recipe
+
+LEADER, FOLLOWER = "worker-1", "worker-2"
+QUEUE = "gpu-2-hosts"
+LEADS, FOLLOWS = "worker of the pair", "follower"
+
+
+def enter_dataset(place: Place) -> None:
+    """Has `people@1` be a dataset of people that never were."""
+    made = make(place.folder / "made up").dataset
+    rows = []
+    for path in sorted(path for path in made.rglob("*") if path.is_file() and ".progress" not in path.parts):
+        content = path.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        place.store.put(f"test/{sha256}", content, "application/octet-stream")
+        name = path.relative_to(made).as_posix()
+        rows.append({"name": name, "key": f"test/{sha256}", "sha256": sha256, "size_bytes": len(content)})
+    with place.ledger() as database, database.write() as session:
+        at, owner = now(session), ensure_admin(session).id
+        job = enter_job(
+            session,
+            spec=PrepareSpec(dataset="people", plan_sha256="0" * 64),
+            owner_id=owner,
+            name="people",
+            queue="nobody's",
+            priority=0,
+            model_version_id=None,
+            idempotency_key=None,
+            at=at,
+        )
+        session.add(
+            DatasetVersion(
+                id=new_id("dataset"),
+                name="people",
+                version=1,
+                sha256=hashlib.sha256((made / "dataset.json").read_bytes()).hexdigest(),
+                owner_id=owner,
+                job_id=job.id,
+                files=rows,
+                summary={},
+                created_at=at,
+            )
+        )
+
+
+def start_pair(place: Place) -> None:
+    """A worker of a queue of its own, and a host that follows it."""
+    worker = ["celery", "-A", "worker.app", "worker", "-Q", QUEUE, "-n", "pair@%h", "--loglevel", "INFO"]
+    place.start("worker", LEADER, name=LEADS, command=worker, more={"VOICESKETCH_QUEUE": QUEUE})
+    start_follower(place)
+
+
+def start_follower(place: Place) -> None:
+    follows = [sys.executable, "-m", "worker.follow", LEADER, "--number", "1"]
+    place.start("worker", FOLLOWER, name=FOLLOWS, command=follows)
+
+
+def train(place: Place, *, hosts: int, epochs: int = 4) -> str:
+    """Starts a training; answers its job."""
+    wanted = spec(
+        recipe("matching", augmentation={"noise_db": 20}, loop={"epochs": epochs, "batch": 8}),
+        machine={"hosts": hosts, "sample_pictures": 0, "log_steps": 1},
+        after={"evaluate": False, "gate": None},
+    )
+    with place.ledger() as database, database.write() as session:
+        owner = ensure_admin(session).id
+        return create_program_job(
+            session, owner_id=owner, spec=wanted, queue=QUEUE if hosts == 1 else "gpu"
+        ).id
+
+
+def checkpoints(place: Place, job_id: str) -> int:
+    with place.ledger() as database, database.read() as session:
+        rows = session.scalars(select(JobFile).where(JobFile.job_id == job_id, JobFile.kind == "checkpoint"))
+        return len(rows.all())
+
+
+def learnt(place: Place, job_id: str) -> Mapping[str, torch.Tensor]:
+    """All weights of the models that a training left."""
+    with place.ledger() as database, database.read() as session:
+        rows = session.scalars(select(JobFile).where(JobFile.job_id == job_id, JobFile.kind == "model")).all()
+    files = [row for row in rows if Path(row.name).suffix == ".safetensors"]
+    return {
+        f"{row.name} {name}": tensor
+        for row in files
+        for name, tensor in load(place.store.get(row.object_key)).items()
+    }
