@@ -25,7 +25,6 @@ from core.database import Database, now
 from core.errors import Retryable
 from core.firing import Pairs, fire_due, fire_for_pairs
 from core.leases import reap
-from core.logs import set_up_logs
 from core.model_deletion import remove_unregistered_files
 from core.outbox import Doorbell, publish, ring_again
 from core.presence import keep_noting
@@ -34,6 +33,7 @@ from core.queue import CeleryDoorbell, make_celery
 from core.quotas import enforce
 from core.storage_use import SUM_SECONDS, sum_up
 from core.store import Store
+from core.telemetry import set_up_telemetry
 from core.uploads import sweep
 from core.webhooks import deliver
 from core.workers import forget_dead_workers
@@ -155,8 +155,8 @@ class Rounds:
 
 
 def main() -> None:
-    set_up_logs()
     settings = load_settings()
+    set_up_telemetry(settings, "ticker")
     database = Database(settings.database_url)
     enforce(database, settings)
     doorbell = CeleryDoorbell(make_celery(settings))

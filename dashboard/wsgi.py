@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from core.config import load_settings
-from core.logs import set_up_logs
+from core.telemetry import set_up_telemetry
 from dashboard.app import create_app
 
-set_up_logs()
-app = create_app(load_settings())
+settings = load_settings()
+set_up_telemetry(settings, "dashboard")
+app = create_app(settings)

@@ -23,6 +23,7 @@ import structlog
 
 from core.chunks import ClaimedItem, InferChunk
 from core.errors import Retryable
+from core.logs import at_work_on
 from core.results import CouldNotDraw, Outcome
 from core.store import Store
 from worker.decoding.decoders import Decoders
@@ -144,9 +145,10 @@ class DrawingLine:
     def _hear(self, one: OpenChunk, item: ClaimedItem) -> None:
         heard: Any = None
         if one.given_up is None:
-            heard = _tried(
-                lambda: hear(self._store, self._decoding, item, self._limits, one.model.network.input)
-            )
+            with at_work_on(one.chunk):
+                heard = _tried(
+                    lambda: hear(self._store, self._decoding, item, self._limits, one.model.network.input)
+                )
         self._told.put(lambda: self._heard(one, item, heard))
 
     def _draw(self, batch: list[_Ready]) -> None:
@@ -157,7 +159,8 @@ class DrawingLine:
             first = wanted[0].one
             inputs = [ready.heard.given.data for ready in wanted]
             try:
-                faces = draw_all(first.model.network, inputs, first.chunk.seed)
+                with at_work_on(*(ready.one.chunk for ready in wanted)):
+                    faces = draw_all(first.model.network, inputs, first.chunk.seed)
             except BaseException as error:  # noqa: BLE001  # no recording's fault: for whoever drives the line
                 failure = error
                 self._told.put(lambda: _raise(failure))
@@ -167,9 +170,12 @@ class DrawingLine:
 
     def _write(self, ready: _Ready, face: DrawnFace, share: float) -> None:
         one = ready.one
-        written = _tried(
-            lambda: hand_out(self._store, one.chunk, ready.item, ready.heard, face, share, one.model.label)
-        )
+        with at_work_on(one.chunk):
+            written = _tried(
+                lambda: hand_out(
+                    self._store, one.chunk, ready.item, ready.heard, face, share, one.model.label
+                )
+            )
         self._told.put(lambda: self._written(one, ready.item, written))
 
     # -- in the driver's thread
@@ -237,9 +243,11 @@ def _raise(error: BaseException) -> None:
 def _failed(one: OpenChunk, item: ClaimedItem, error: Exception) -> None:
     """Where the surroundings failed the chunk goes back; anything else is a fault of ours, and the item's end."""
     if isinstance(error, Retryable):
-        log.warning("gives back", job=one.chunk.job_id, item=item.id, error=error.message)
+        with at_work_on(one.chunk):
+            log.warning("gives back", item=item.id, error=error.message)
         one.given_up = one.given_up or error.message
         one.left -= 1
         return
-    log.error("unexpected", job=one.chunk.job_id, item=item.id, exc_info=error)
+    with at_work_on(one.chunk):
+        log.error("unexpected", item=item.id, exc_info=error)
     one.settle(CouldNotDraw(item.id, "internal_error", f"This is a fault of ours: {error!r}", 0.0))

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -91,8 +92,8 @@ class Telling:
         self._given_up = False
         self._lost = threading.Event()
         self._threads = [
-            threading.Thread(target=self._keep_telling, name="tell", daemon=True),
-            threading.Thread(target=self._keep_sending, name="send", daemon=True),
+            threading.Thread(target=copy_context().run, args=(self._keep_telling,), name="tell", daemon=True),
+            threading.Thread(target=copy_context().run, args=(self._keep_sending,), name="send", daemon=True),
         ]
         for thread in self._threads:
             thread.start()

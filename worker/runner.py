@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +20,7 @@ from core.config import Settings
 from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
 from core.leases import claim_chunk, is_work_waiting, release
+from core.logs import at_work_on
 from core.program_results import is_mine
 from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
 from core.specs import PROGRAM_KINDS
@@ -158,14 +160,15 @@ class Runner:
                 return
             self._pulse.hold(chunk.attempt_id)
             self._pulse.tally.claimed()
-            log.info("claimed", job=chunk.job_id, token=chunk.token, items=len(chunk.items))
-            if isinstance(chunk, ProgramChunk):
-                self._start_program(chunk)
-            elif isinstance(chunk, PrepareChunk):
-                self._prepare(chunk)
-            else:
-                self._pulse.moved(f"opening a chunk of {chunk.job_id}")
-                self._start(chunk)
+            with at_work_on(chunk):
+                log.info("claimed", token=chunk.token, items=len(chunk.items))
+                if isinstance(chunk, ProgramChunk):
+                    self._start_program(chunk)
+                elif isinstance(chunk, PrepareChunk):
+                    self._prepare(chunk)
+                else:
+                    self._pulse.moved(f"opening a chunk of {chunk.job_id}")
+                    self._start(chunk)
 
     def _kinds_wanted(self) -> list[str]:
         """Kinds of jobs there is room for now."""
@@ -193,7 +196,11 @@ class Runner:
                 return _CANCELLED
             return _LEAVING if self._pulse.leaving else None
 
-        work = self._preparer.submit(self._dataset_work.carry_out, chunk, why_stop, self._pulse.moved)
+        # With what is bound for the log.
+        here = copy_context()
+        work = self._preparer.submit(
+            here.run, self._dataset_work.carry_out, chunk, why_stop, self._pulse.moved
+        )
         self._preparing[work] = chunk
 
     def _end_preparations(self) -> None:
@@ -211,7 +218,7 @@ class Runner:
                 return self._why_stopped(chunk)
             return "leaving" if self._pulse.leaving or self._closing else None
 
-        work = self._supervising.submit(self._program_work.carry_out, chunk, why_stop)
+        work = self._supervising.submit(copy_context().run, self._program_work.carry_out, chunk, why_stop)
         self._programs[work] = chunk
 
     def _why_stopped(self, chunk: ProgramChunk) -> Why:
@@ -234,7 +241,7 @@ class Runner:
                 self._no_program_before = time.monotonic() + pause
 
     def _fail_to_start(self, chunk: InferChunk, error: ModelError | VoicesketchError) -> None:
-        log.error("no model", job=chunk.job_id, code=error.code, error=error.message)
+        log.error("no model", code=error.code, error=error.message)
         with self._database.write() as session:
             if isinstance(error, Retryable):
                 release(session, chunk.attempt_id, reason=error.message)
@@ -276,7 +283,8 @@ class Runner:
                     for key in unneeded:
                         self._store.delete(key)
             except LeaseLost:
-                log.warning("lost", job=one.chunk.job_id, token=one.chunk.token)
+                with at_work_on(one.chunk):
+                    log.warning("lost", token=one.chunk.token)
                 self._pulse.tally.lost()
                 one.given_up = "it was lost"
                 self._line.drop_given_up()
@@ -291,14 +299,16 @@ class Runner:
             if one.given_up not in (_CANCELLED, _LEAVING):
                 self._count_failure()
         else:
-            log.info("finished", job=one.chunk.job_id, token=one.chunk.token)
+            with at_work_on(one.chunk):
+                log.info("finished", token=one.chunk.token)
         self._forget(one)
 
     def _let_go(self, chunk: Chunk, reason: str) -> None:
         try:
             with self._database.write() as session:
                 given_back = release(session, chunk.attempt_id, reason=reason)
-            log.info("released", job=chunk.job_id, token=chunk.token, items=given_back, reason=reason)
+            with at_work_on(chunk):
+                log.info("released", token=chunk.token, items=given_back, reason=reason)
         except LeaseLost:
             pass  # all of it was published, or somebody else has it now
 

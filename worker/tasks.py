@@ -11,8 +11,8 @@ from celery import shared_task
 from celery.signals import setup_logging, worker_process_shutdown
 
 from core.config import load_settings
-from core.logs import set_up_logs
 from core.queue import WORK_TASK
+from core.telemetry import set_up_telemetry
 from worker.threads import share_cores
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def work() -> None:
 
 @setup_logging.connect
 def _set_up_logs(**_: object) -> None:
-    set_up_logs()
+    set_up_telemetry(load_settings(), "worker")
 
 
 @worker_process_shutdown.connect
