@@ -11,6 +11,7 @@ import math
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from random import choice
 
 from sqlalchemy import (
     BindParameter,
@@ -128,11 +129,13 @@ def claim_chunk(
 def _in_turn(session: Session, waiting: Sequence[tuple[str, int]]) -> list[str]:
     """The ids of waiting jobs; first, of those of the highest priority, one that nobody else holds at this moment.
 
-    Otherwise all that look for work at the same time would queue up behind one job, and the others would stand still.
+    Where all of them are held, any of them is waited for. Otherwise all that look for work at the same time would queue
+    up behind one job, and the others would stand still.
     """
     equals = [job_id for job_id, priority in waiting if priority == waiting[0][1]]
     free = _FIRST_FREE.first_column(session, list(enumerate(equals))) if len(equals) > 1 else []
-    return sorted((job_id for job_id, _ in waiting), key=lambda job_id: job_id not in free)
+    first = free[0] if free else choice(equals)
+    return sorted((job_id for job_id, _ in waiting), key=lambda job_id: job_id != first)
 
 
 def _first_free(rows: FromClause, _dialect: str) -> ClauseElement:

@@ -84,6 +84,23 @@ def test_a_job_of_a_higher_priority_is_waited_for(ledger: Ledger) -> None:
     assert [chunk.job_id for chunk in claimed] == [urgent]
 
 
+def test_where_all_jobs_are_held_claims_do_not_all_wait_for_the_same(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ledger.job(owner="ada"), ledger.job(owner="bob", prefix="b")
+    worker, claimed = ledger.worker(), []
+    monkeypatch.setattr("core.leases.choice", lambda jobs: jobs[-1])
+    with ledger.database.write() as other:
+        hold_job(other, first)
+        with ledger.database.write() as one_more:
+            hold_job(one_more, second)
+            thread = threading.Thread(target=lambda: claimed.append(ledger.claim(worker, size=1)))
+            thread.start()
+            _wait_for_a_waiting_connection(ledger)
+        thread.join(ENOUGH_SECONDS)
+        assert [chunk.job_id for chunk in claimed] == [second]
+
+
 def _wait_for_a_waiting_connection(ledger: Ledger) -> None:
     found = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
