@@ -114,15 +114,6 @@ class Settings(BaseModel):
         "",
         description="Where traces are sent, by OTLP over HTTP: `http://collector:4318`; empty for nowhere.",
     )
-    log_format: Literal["text", "json"] = Field(
-        "text", description="Form of the logs: `text` or `json`, one object a line."
-    )
-    sentry_dsn: SecretStr | None = Field(
-        None, description="Where errors of ours are told, as Sentry names places; empty for nowhere."
-    )
-    trace_endpoint: str = Field(
-        "", description="Where traces are sent, by OTLP over HTTP: `http://collector:4318`; empty for nowhere."
-    )
     trusted_proxies: int = Field(
         0, ge=0, description="How many reverse proxies stand before the dashboard and tell who asks."
     )
