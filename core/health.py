@@ -30,6 +30,7 @@ from core.write_lock import holder_of_write_lock
 _SHOWN = ("voicesketch", "celery", "redis", "sqlalchemy", "boto3", "flask", "gunicorn")
 _LARGE_WAL_BYTES = 256 * 2**20
 _WRITE_WAITS_SECONDS = 2.0
+_FULL_DISK_BYTES = 2**20
 _LEAST_DISK_BYTES = 2**30
 _MOST_SKEW_SECONDS = 5.0
 _BELL_WAITS_SECONDS = 60.0
@@ -221,6 +222,11 @@ def _disk(database: Database) -> Answer:
     path = _file(database)
     usage = shutil.disk_usage(path.parent if path is not None else Path.cwd())
     facts = {"free_bytes": usage.free, "total_bytes": usage.total}
+    if usage.free < _FULL_DISK_BYTES:
+        do = "Make room. Work goes on by itself within a minute or two; nothing that was accepted is lost."
+        raise _Unwell(
+            "failed", "The disk where the ledger lies is full: nothing can be written.", do, **facts
+        )
     if usage.free < _LEAST_DISK_BYTES:
         do = "Make room, or let old things go by a rule: voicesketch retention set faces --days 30."
         raise _Unwell("failed", "Less than 1 GiB is free where the ledger lies.", do, **facts)
