@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -47,17 +47,25 @@ class SecondWorker:
         self.broker.close()
         self.store.close()
 
-    def start(self) -> None:
+    def start(self, more: Mapping[str, str] | None = None) -> None:
+        """
+        Args:
+            more: of its environment, until it is started again.
+        """
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                env=self._environ,
+                env={**self._environ, **(more or {})},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def told(self) -> str:
+        """What it has written to its log so far."""
+        return self._log.read_text(errors="replace")
 
     def family(self) -> list[psutil.Process]:
         """The worker and its child that draws."""
@@ -85,10 +93,11 @@ class SecondWorker:
     @contextmanager
     def limited(self, what: int, limit: Callable[[psutil.Process], int]) -> Iterator[None]:
         """Its processes have a limit for a block, told from each of them as it is when the block begins."""
-        held = [process for process in self.family() if "worker.decoding" not in process.cmdline()]
+        held = [process for process in self.family() if not _decodes_or_is_gone(process)]
         for process in held:
-            _, most = process.rlimit(what)
-            process.rlimit(what, (limit(process), most))
+            with contextlib.suppress(psutil.NoSuchProcess):
+                _, most = process.rlimit(what)
+                process.rlimit(what, (limit(process), most))
         try:
             yield
         finally:
@@ -112,3 +121,11 @@ class SecondWorker:
         netloc = f"{account}@{place}" if account else place
         self._environ[name] = urlunsplit(parts._replace(netloc=netloc))
         return proxy
+
+
+def _decodes_or_is_gone(process: psutil.Process) -> bool:
+    """A decoder that an earlier round killed is a zombie until its worker next wants it."""
+    try:
+        return "worker.decoding" in process.cmdline()
+    except psutil.Error:
+        return True
