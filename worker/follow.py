@@ -54,12 +54,14 @@ class Follower:
     """One host of a group. Its number is fixed, as its place in the group is.
 
     Args:
-        leader: the host name of the leading worker, by which it is reached.
+        leader: the host name of the leading worker, as it says it.
         number: of this host in the group, from 1.
+        address: where the leader is reached, if not by that name.
     """
 
-    def __init__(self, settings: Settings, leader: str, number: int) -> None:
+    def __init__(self, settings: Settings, leader: str, number: int, address: str | None = None) -> None:
         self._settings, self._leader, self._number = settings, leader, number
+        self._address = address or leader
         self._database = Database(settings.database_url)
         self._inputs = ProgramInputs(settings, self._database, Store(settings))
         self._leaving = threading.Event()
@@ -129,7 +131,7 @@ class Follower:
                 }
                 (run / "request.json").write_text(json.dumps(request, indent=2) + "\n")
                 end = Supervisor(
-                    [*PROGRAMS["train"], "--leader", self._leader, "--number", str(self._number), str(run)],
+                    [*PROGRAMS["train"], "--leader", self._address, "--number", str(self._number), str(run)],
                     folder=run,
                     environment=environment_of_programs(),
                     # Only the leader's first process says how it goes on.
@@ -177,15 +179,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m worker.follow", description="Lend this host to the trainings of a worker elsewhere."
     )
     parser.add_argument(
-        "leader", metavar="LEADER", help="host name of the leading worker, by which it is reached"
+        "leader", metavar="LEADER", help="host name of the leading worker, as `hostname` says it there"
     )
     parser.add_argument(
         "--number", type=int, default=1, help="of this host in the group, from 1 (default: 1)"
     )
+    parser.add_argument("--address", help="where LEADER is reached, if not by that name")
     options = parser.parse_args(arguments)
     set_up_logs()
     try:
-        follower = Follower(load_settings(), options.leader, options.number)
+        follower = Follower(load_settings(), options.leader, options.number, options.address)
     except VoicesketchError as error:
         sys.stderr.write(f"{error}\n")
         return 1

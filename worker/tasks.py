@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING
 from celery import shared_task
 from celery.signals import setup_logging, worker_process_shutdown
 
-from core.config import load_settings
+from core.config import Settings, load_settings
+from core.database import Database
 from core.queue import WORK_TASK
 from core.telemetry import set_up_telemetry
+from core.workers import end_worker
 from worker.threads import share_cores
 
 if TYPE_CHECKING:
     from worker.runner import Runner
 
 _runner: Runner | None = None  # one per process: it holds the models
+# Who this process was in the register. One that a ledger out of reach did not let leave would stand there as long as
+# the process lives, beside the one that it is now.
+_earlier: set[str] = set()
 
 
 @shared_task(name=WORK_TASK)
@@ -29,13 +34,28 @@ def work() -> None:
         # Torch comes in here, with the first work: the main process and an idle child do without it.
         from worker.runner import Runner
 
-        _runner = Runner(load_settings())
+        settings = load_settings()
+        _runner = Runner(settings)
+        _leave_as_earlier(settings)
     try:
         _runner.run_until_idle()
     except Exception:
         # Whatever it was, the next doorbell starts from what the ledger says, not from what this one remembers.
         _end_runner()
         raise
+
+
+def _leave_as_earlier(settings: Settings) -> None:
+    if not _earlier:
+        return
+    database = Database(settings.database_url)
+    try:
+        with database.write() as session:
+            for worker_id in _earlier:
+                end_worker(session, worker_id)
+        _earlier.clear()
+    finally:
+        database.dispose()
 
 
 @setup_logging.connect
@@ -49,4 +69,5 @@ def _end_runner(**_: object) -> None:
     # Forgotten first: should closing fail, nobody is to work with one that is half closed.
     ending, _runner = _runner, None
     if ending is not None:
+        _earlier.add(ending.worker_id)
         ending.close()
