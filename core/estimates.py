@@ -7,13 +7,14 @@ a made-up time instead.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.costs import GB, Cost, Prices, bytes_of_a_face, seconds_covered
 from core.registry import resolve_model
 from core.states import JOB_CLAIMABLE
 from core.tables import Attempt, Job, ModelVersion, User, Worker
@@ -33,6 +34,7 @@ class Estimate:
         workers: that may claim from the queue now.
         items_per_second: of one worker with this model, as measured; None where it has never drawn here.
         seconds: until the last face; None where it cannot be known.
+        cost: of the job alone, whatever goes before it; None where it cannot be known or there are no prices.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Estimate:
     workers: int
     items_per_second: float | None
     seconds: float | None
+    cost: Cost | None = None
 
     @property
     def sentence(self) -> str:
@@ -61,7 +64,14 @@ class Estimate:
 
 
 def estimate(
-    session: Session, viewer: User, *, model: str, items: int, queue: str, priority: int = 0
+    session: Session,
+    viewer: User,
+    *,
+    model: str,
+    items: int,
+    queue: str,
+    priority: int = 0,
+    prices: Prices | None = None,
 ) -> Estimate:
     """Raises:
     InvalidRequest: there is no such model.
@@ -69,7 +79,7 @@ def estimate(
     version = resolve_model(session, model)
     ahead, others = _ahead(session, viewer, items, queue, priority)
     workers = session.scalars(
-        select(Worker.id).where(
+        select(Worker.device).where(
             Worker.queue == queue,
             Worker.ended_at.is_(None),
             Worker.draining_at.is_(None),
@@ -78,7 +88,34 @@ def estimate(
     ).all()
     rate = _rate_of_one(session, version)
     seconds = (items + ahead) / (rate * len(workers)) if rate and workers else None
-    return Estimate(version.label, items, ahead, others, len(workers), rate, seconds)
+    cost = _cost(session, version, items, rate, workers, prices)
+    return Estimate(version.label, items, ahead, others, len(workers), rate, seconds, cost)
+
+
+def _cost(
+    session: Session,
+    version: ModelVersion,
+    items: int,
+    rate: float | None,
+    devices: Sequence[str],
+    prices: Prices | None,
+) -> Cost | None:
+    """At what one worker draws a second, and the mean price of those that are there."""
+    if prices is None:
+        return None
+    hours = [prices.of_device(device) for device in devices]
+    known = [hour for hour in hours if hour is not None]
+    work = None
+    if rate and known and len(known) == len(hours):
+        work = sum(known) / len(known) * items / rate / 3600
+    storage = None
+    if prices.gb_month is not None:
+        drawn = select(Job.id).where(Job.model_version_id == version.id, Job.kind == "infer", Job.done > 0)
+        last = session.scalar(drawn.order_by(Job.id.desc()).limit(1))
+        storage = prices.gb_month * bytes_of_a_face(session, last) * items / GB if last else None
+    if work is None and not storage:
+        return None
+    return Cost(work, None if work is None else 1000 * work / items, storage or None, prices.currency)
 
 
 def in_words(seconds: float) -> str:
@@ -140,17 +177,5 @@ def _rate_of_one(session: Session, version: ModelVersion) -> float | None:
     for worker, begun, last, count in rows:
         by_worker[worker].append((begun, last))
         ended += count
-    worked = sum(_length(spans) for spans in by_worker.values())
+    worked = sum(seconds_covered(spans) for spans in by_worker.values())
     return ended / worked if worked > 0 else None
-
-
-def _length(spans: Iterable[tuple[datetime, datetime]]) -> float:
-    """Seconds that spans cover together: a worker holds its next chunk while it finishes the last one."""
-    total = 0.0
-    until: datetime | None = None
-    for begun, last in sorted(spans):
-        start = begun if until is None else max(begun, until)
-        if last > start:
-            total += (last - start).total_seconds()
-            until = last
-    return total

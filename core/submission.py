@@ -156,6 +156,7 @@ def plan(client: Client, given: Sequence[str | Path], **order: Unpack[Order]) ->
         "model": estimate["model"],
         "seconds": estimate["seconds"],
         "estimate": estimate["sentence"],
+        "cost": estimate.get("cost"),
         "refused": estimate.get("refused"),
     }
 

@@ -41,6 +41,7 @@ _WORDS = (
 # Modules in which whatever reads like a sentence or a heading is shown on a page.
 _SENTENCES = (
     "core/advancing.py",
+    "core/costs.py",
     "core/cron.py",
     "core/estimates.py",
     "core/firing.py",

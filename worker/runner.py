@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.chunks import Chunk, InferChunk, PrepareChunk, ProgramChunk
 from core.config import Settings
+from core.costs import charge
 from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
 from core.leases import claim_chunk, is_work_waiting, release
@@ -62,10 +63,9 @@ class Runner:
         self._database = Database(settings.database_url)
         self._store = Store(settings)
         self._models = Models(settings, self._database, self._store)
+        self._device = _device_in_use(settings.device)
         with self._database.write() as session:
-            self.worker_id = register_worker(
-                session, queue=settings.queue, device=_device_in_use(settings.device)
-            )
+            self.worker_id = register_worker(session, queue=settings.queue, device=self._device)
         self._pulse = Pulse(self._database, settings, self.worker_id)
         self._decoders = Decoders()  # their processes start while the first model loads
         limits = Limits(max_seconds=settings.max_recording_seconds)
@@ -85,6 +85,7 @@ class Runner:
         self._no_program_before = 0.0
         self._closing = False
         self._failures = 0  # in a row, of what surrounds us
+        self._charged_until = 0.0
         self._not_before = 0.0  # nothing is claimed until then
 
     def run_until_idle(self) -> None:
@@ -276,9 +277,14 @@ class Runner:
                 if one.outcomes:
                     with self._database.write() as session:
                         unneeded = publish_outcomes(session, one.chunk, one.outcomes)
+                        # Since it was taken up, or since anything was last published: nothing is counted twice.
+                        until = time.monotonic()
+                        spent = until - max(one.published_at, self._charged_until)
+                        charge(session, one.chunk.job_id, self._device, spent)
                     self._pulse.tally.ended(_how_they_ended(one.outcomes))
                     one.outcomes = []
                     one.published_at = time.monotonic()
+                    self._charged_until = until
                     self._failures = 0
                     for key in unneeded:
                         self._store.delete(key)

@@ -39,6 +39,8 @@ def print_job(job: JobView) -> None:
         typer.echo(f"  dataset {job.dataset}, {job.with_face} steps done, created {job.created_at}")
     else:
         typer.echo(f"  model {job.model}, {job.with_face} with a face, created {job.created_at}")
+    if cost := job.raw.get("cost"):
+        typer.echo(f"  {cost['sentence']}")
     print_errors(job)
 
 

@@ -156,6 +156,8 @@ def _show_plan(planned: dict[str, Any], *, as_json: bool) -> None:
     if planned["left_out"]:
         typer.echo(f"{planned['left_out']:,} other files would be left out.")
     typer.echo(planned["estimate"])
+    if planned["cost"]:
+        typer.echo(planned["cost"]["sentence"])
     if planned["refused"]:
         typer.echo(f"It would be refused now. {planned['refused']}")
     typer.echo("Nothing was submitted.")

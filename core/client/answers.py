@@ -163,6 +163,16 @@ class ComparisonView(TypedDict):
     data: list[ComparedEvaluationsView]
 
 
+class CostView(TypedDict):
+    """At the prices of the settings; nobody's bill."""
+
+    work: float | None
+    per_thousand: float | None
+    storage_a_month: float | None
+    currency: str
+    sentence: str
+
+
 class CurveColumns(TypedDict):
     steps: list[int]
     values: list[float | None]
@@ -283,6 +293,7 @@ class EstimateView(TypedDict):
     items_per_second: float | None
     seconds: float | None
     sentence: str
+    cost: CostView | None
     refused: str | None
 
 
@@ -542,6 +553,9 @@ class JobView(TypedDict):
     purged_at: str | None
     error: ErrorView | None
     errors: list[ErrorCount] | None
+    gpu_seconds: float | None
+    cpu_seconds: float | None
+    cost: CostView | None
     links: JobLinks
 
 
@@ -770,6 +784,9 @@ class NewJobView(TypedDict):
     purged_at: str | None
     error: ErrorView | None
     errors: list[ErrorCount] | None
+    gpu_seconds: float | None
+    cpu_seconds: float | None
+    cost: CostView | None
     links: JobLinks
     webhook_secret: str | None
 

@@ -141,6 +141,18 @@ class Problem(BaseModel):
     quota: QuotaRefusal | None = Field(None, description="Only with the code `quota_exceeded`.")
 
 
+class CostView(BaseModel):
+    """At the prices of the settings; nobody's bill."""
+
+    work: float | None = Field(
+        description="Of the time of workers; null where it is not known or has no price."
+    )
+    per_thousand: float | None = Field(description="The same for 1,000 faces.")
+    storage_a_month: float | None = Field(description="Of what is kept in the store.")
+    currency: str
+    sentence: str = Field(description="The same for people.")
+
+
 class ErrorView(BaseModel):
     code: str
     message: str
@@ -206,6 +218,13 @@ class JobView(BaseModel):
     error: ErrorView | None
     errors: list[ErrorCount] | None = Field(
         None, description="What items failed of, where one job is asked for."
+    )
+    gpu_seconds: float | None = Field(
+        None, description="Time of workers with a GPU that went into it; null where nobody measured it."
+    )
+    cpu_seconds: float | None = Field(None, description="The same of workers that draw on processors.")
+    cost: CostView | None = Field(
+        None, description="So far, where one job is asked for and there are prices."
     )
     links: JobLinks
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.quotas import MOST
 from core.specs import NewItem
+from dashboard.api.schemas import CostView
 
 
 class UploadPath(BaseModel):
@@ -125,6 +126,9 @@ class EstimateView(BaseModel):
     items_per_second: float | None = Field(description="Of one worker, as measured.")
     seconds: float | None = Field(description="Until the last face; null where it is not known.")
     sentence: str = Field(description="The same for people.")
+    cost: CostView | None = Field(
+        None, description="Of the job alone; null where it is not known or has no price."
+    )
     refused: str | None = Field(
         None, description="Why such a job would be refused now; null where it would not."
     )

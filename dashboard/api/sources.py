@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from flask import Response, request
 
 from core import s3_sources
+from core.costs import prices_of
 from core.errors import TooLarge
 from core.estimates import estimate
 from core.manifest import check_manifest
@@ -28,6 +29,7 @@ from dashboard.api.source_schemas import (
     S3Place,
     S3Taken,
 )
+from dashboard.api.views import cost_view
 from dashboard.identity import viewer
 from dashboard.permissions import require_submitter
 from dashboard.services import services
@@ -78,11 +80,12 @@ def how_long(query: EstimateQuery) -> Response:
             items=query.items,
             queue=here.settings.queue,
             priority=query.priority,
+            prices=prices_of(here.settings),
         )
         refused = refusal_of(session, viewer(), items=query.items, size=query.bytes)
     return answer(
         EstimateView(
-            **asdict(found),
+            **asdict(replace(found, cost=None)) | {"cost": cost_view(found.cost)},
             sentence=estimate_words(found),
             refused=said(refused.message) if refused else None,
         )

@@ -7,6 +7,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy.orm import Session
 
+from core.costs import Cost, cost_of, prices_of
 from core.dataset_queries import dataset_label
 from core.mark_tables import FaceMark
 from core.queries import ItemRow, errors_by_code, eta_seconds, job_input, model_label, owner_name
@@ -14,13 +15,23 @@ from core.specs import PROGRAM_KINDS
 from core.states import ITEM_WITH_FACE, JOB_FINAL
 from core.tables import Job
 from core.training_queries import progress_of
-from dashboard.api.schemas import ErrorCount, ErrorView, ItemView, JobLinks, JobView, MarkView, RequestCounts
+from dashboard.api.schemas import (
+    CostView,
+    ErrorCount,
+    ErrorView,
+    ItemView,
+    JobLinks,
+    JobView,
+    MarkView,
+    RequestCounts,
+)
+from dashboard.services import services
 from dashboard.translation import said
 
 
 def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobView:
     """Args:
-    with_errors: also count what its items failed of, which reads those items.
+    with_errors: also count what its items failed of, and what it costs, which reads some of those items.
     """
     at_work = job.kind in PROGRAM_KINDS and job.state not in JOB_FINAL
     progress = progress_of(session, job.id) if at_work else None
@@ -63,7 +74,22 @@ def job_view(session: Session, job: Job, *, with_errors: bool = False) -> JobVie
         errors=[ErrorCount(code=c, count=n, example=m) for c, n, m in errors_by_code(session, job.id)]
         if with_errors
         else None,
+        gpu_seconds=job.gpu_seconds,
+        cpu_seconds=job.cpu_seconds,
+        cost=cost_view(cost_of(session, job, prices_of(services().settings))) if with_errors else None,
         links=_links(job.id),
+    )
+
+
+def cost_view(cost: Cost | None) -> CostView | None:
+    if cost is None:
+        return None
+    return CostView(
+        work=cost.work,
+        per_thousand=cost.per_thousand,
+        storage_a_month=cost.storage_a_month,
+        currency=cost.currency,
+        sentence=said(cost.sentence),
     )
 
 

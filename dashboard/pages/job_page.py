@@ -13,6 +13,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from core.costs import cost_of, prices_of
 from core.dataset_queries import dataset_of
 from core.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from core.jobs import cancel_job, pause_job, resume_job, retry_job, set_priority
@@ -167,6 +168,7 @@ def _summary(session: Session, job: Job) -> dict[str, object]:
         "preparing": job.kind == "prepare",
         "made": dataset_of(session, job) if job.kind == "prepare" else None,
         "eta": eta_seconds(job),
+        "cost": cost_of(session, job, prices_of(services().settings)),
         "errors": errors_by_code(session, job.id) if job.failed else [],
         "seen": last_transition_id(session, job.id),
         "final": state in JOB_FINAL,

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from core.costs import cost_of, prices_of
 from core.errors import NotFound
 from core.queries import errors_by_code, last_transition_id
 from core.states import JOB_FINAL, JOB_RETRYABLE, JobState
@@ -60,6 +61,7 @@ def summary(session: Session, job: Job) -> dict[str, object]:
         "progress": progress,
         "share": _share(job, progress),
         "eta": _eta(job, progress),
+        "cost": cost_of(session, job, prices_of(services().settings)),
         "seen": last_transition_id(session, job.id),
         "final": final,
         "errors": errors_by_code(session, job.id) if job.failed else [],

@@ -53,7 +53,10 @@ def test_every_recording_becomes_a_face_with_its_checksum_and_its_origin(place: 
     runner.close()
     with place.database.read() as session:
         row = session.get(Job, job)
-        assert row is not None and row.state is JobState.COMPLETED
+        assert row is not None and row.state is JobState.COMPLETED and row.finished_at is not None
+        # The time that it took is that of a worker on processors.
+        assert row.cpu_seconds is not None and row.gpu_seconds is None
+        assert 0 < row.cpu_seconds <= (row.finished_at - row.created_at).total_seconds() + 1
         rows = items_page(session, job, limit=100)
         for artifact in session.scalars(select(Artifact)):
             data = place.store.get(artifact.object_key)

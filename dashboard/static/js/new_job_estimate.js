@@ -33,7 +33,7 @@ async function ask(query) {
     const answer = await fetch(`/api/v1/estimate?${query}`, { signal: asking.signal });
     if (!answer.ok) throw new Error(answer.status);
     const told = await answer.json();
-    byId("estimate").textContent = told.sentence;
+    byId("estimate").textContent = told.cost ? `${told.sentence} ${told.cost.sentence}` : told.sentence;
     byId("estimate").hidden = Boolean(told.refused);
     if (!told.refused) return;
     tellRefused(told.refused);
