@@ -114,6 +114,7 @@ class Settings(BaseModel):
         "",
         description="Where traces are sent, by OTLP over HTTP: `http://collector:4318`; empty for nowhere.",
     )
+    trace_share: float = Field(1.0, ge=0, le=1, description="Share of jobs that are traced, from 0 to 1.")
     trusted_proxies: int = Field(
         0, ge=0, description="How many reverse proxies stand before the dashboard and tell who asks."
     )

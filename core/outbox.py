@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.database import Database, now
 from core.states import JOB_CLAIMABLE
 from core.tables import Job, Outbox
+from core.tracing import tracer
 
 # More workers than this are woken by the reconciler, or find the work by themselves when they finish other work.
 MOST_RINGS = 8
@@ -63,6 +64,8 @@ def publish(database: Database, doorbell: Doorbell) -> int:
                 .where(Outbox.id.in_([row.id for row in rows]), Outbox.published_at.is_(None))
                 .values(published_at=now(session))
             )
+    for row in rows:
+        tracer().record("ring", row.job_id, row.created_at.timestamp(), rings=row.rings)
     return len(rows)
 
 

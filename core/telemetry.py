@@ -7,6 +7,7 @@ from typing import Literal
 from core.config import Settings
 from core.error_hook import make_hook
 from core.logs import set_up_logs
+from core.tracing import OpenTelemetryTracer, use_tracer
 
 
 def set_up_telemetry(settings: Settings, part: Literal["dashboard", "ticker", "worker"]) -> None:
@@ -18,3 +19,5 @@ def set_up_telemetry(settings: Settings, part: Literal["dashboard", "ticker", "w
     dsn = settings.sentry_dsn.get_secret_value() if settings.sentry_dsn is not None else ""
     tell = make_hook(dsn, part).tell if dsn else None
     set_up_logs(form=settings.log_format, part=part, tell=tell)
+    if settings.trace_endpoint:
+        use_tracer(OpenTelemetryTracer(part, settings.trace_endpoint, share=settings.trace_share))

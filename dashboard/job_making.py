@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest
@@ -9,6 +11,7 @@ from core.jobs import create_job, job_of_key
 from core.sources import recordings_of_job, share_recordings
 from core.specs import InferSpec
 from core.tables import Job, User
+from core.tracing import tracer
 from dashboard.api.schemas import NewJob, NewJobView
 from dashboard.api.views import job_view
 from dashboard.end_notes import Listener, listener
@@ -27,6 +30,7 @@ def make_job(user: User, body: NewJob, idempotency_key: str | None) -> NewJobVie
     here = services()
     settings = here.settings
     told = listener(body.webhook_url)
+    began = time.time()
     with here.database.write() as session:
         is_new = job_of_key(session, user.id, idempotency_key) is None
         items = body.items
@@ -47,7 +51,10 @@ def make_job(user: User, body: NewJob, idempotency_key: str | None) -> NewJobVie
             rerun_of=body.source.job if body.source else None,
             webhook=(told.url, told.secret) if told is not None else None,
         )
-        return new_job_view(session, job, told if is_new else None)
+        made = new_job_view(session, job, told if is_new else None)
+    if is_new:
+        tracer().submitted(made.id, began, kind=made.kind, items=len(items))
+    return made
 
 
 def new_job_view(session: Session, job: Job, told: Listener | None) -> NewJobView:

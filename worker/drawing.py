@@ -26,6 +26,7 @@ from core.errors import Retryable
 from core.logs import at_work_on
 from core.results import CouldNotDraw, Outcome
 from core.store import Store
+from core.tracing import tracer
 from worker.decoding.decoders import Decoders
 from worker.ml.audio import Limits
 from worker.ml.drawing_models import DrawnFace
@@ -145,10 +146,11 @@ class DrawingLine:
     def _hear(self, one: OpenChunk, item: ClaimedItem) -> None:
         heard: Any = None
         if one.given_up is None:
-            with at_work_on(one.chunk):
+            with at_work_on(one.chunk), tracer().span("hear", one.chunk, item=item.id) as span:
                 heard = _tried(
                     lambda: hear(self._store, self._decoding, item, self._limits, one.model.network.input)
                 )
+                span.set("outcome", _named(heard))
         self._told.put(lambda: self._heard(one, item, heard))
 
     def _draw(self, batch: list[_Ready]) -> None:
@@ -159,7 +161,8 @@ class DrawingLine:
             first = wanted[0].one
             inputs = [ready.heard.given.data for ready in wanted]
             try:
-                with at_work_on(*(ready.one.chunk for ready in wanted)):
+                chunks = [ready.one.chunk for ready in wanted]
+                with at_work_on(*chunks), tracer().span("draw", *chunks, batch=len(wanted)):
                     faces = draw_all(first.model.network, inputs, first.chunk.seed)
             except BaseException as error:  # noqa: BLE001  # no recording's fault: for whoever drives the line
                 failure = error
@@ -170,12 +173,13 @@ class DrawingLine:
 
     def _write(self, ready: _Ready, face: DrawnFace, share: float) -> None:
         one = ready.one
-        with at_work_on(one.chunk):
+        with at_work_on(one.chunk), tracer().span("hand out", one.chunk, item=ready.item.id) as span:
             written = _tried(
                 lambda: hand_out(
                     self._store, one.chunk, ready.item, ready.heard, face, share, one.model.label
                 )
             )
+            span.set("outcome", _named(written))
         self._told.put(lambda: self._written(one, ready.item, written))
 
     # -- in the driver's thread
@@ -234,6 +238,11 @@ def _tried(work: Callable[[], Any]) -> Any:
         return work()
     except Exception as error:  # noqa: BLE001
         return error
+
+
+def _named(came: Heard | Outcome | Exception) -> str:
+    """What came of it, for traces: the kind, or the code of what was wrong."""
+    return came.code if isinstance(came, CouldNotDraw | Retryable) else type(came).__name__
 
 
 def _raise(error: BaseException) -> None:

@@ -27,6 +27,7 @@ from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_out
 from core.specs import PROGRAM_KINDS
 from core.states import ItemState
 from core.store import Store
+from core.tracing import tracer
 from core.workers import end_worker, register_worker
 from worker.dataset_work import DatasetWork
 from worker.decoding.decoders import Decoders
@@ -148,6 +149,7 @@ class Runner:
                 with self._database.read() as session:
                     if not is_work_waiting(session, self._settings.queue, kinds):
                         return
+            began = time.time()
             with self._database.write() as session:
                 chunk = claim_chunk(
                     session,
@@ -161,6 +163,8 @@ class Runner:
                 return
             self._pulse.hold(chunk.attempt_id)
             self._pulse.tally.claimed()
+            tracer().record("claim", chunk.job_id, began, attempt=chunk.attempt_id, items=len(chunk.items))
+            tracer().took_up(chunk)
             with at_work_on(chunk):
                 log.info("claimed", token=chunk.token, items=len(chunk.items))
                 if isinstance(chunk, ProgramChunk):
@@ -207,6 +211,7 @@ class Runner:
     def _end_preparations(self) -> None:
         for work in [work for work in self._preparing if work.done()]:
             chunk = self._preparing.pop(work)
+            tracer().let_go(chunk, "ended")
             self._pulse.let_go(chunk.attempt_id)
             if work.result():
                 self._failures = 0
@@ -232,6 +237,7 @@ class Runner:
     def _end_programs(self) -> None:
         for work in [work for work in self._programs if work.done()]:
             chunk = self._programs.pop(work)
+            tracer().let_go(chunk, "ended")
             self._pulse.let_go(chunk.attempt_id)
             if work.result():
                 self._program_failures = 0
@@ -275,7 +281,10 @@ class Runner:
                 continue
             try:
                 if one.outcomes:
-                    with self._database.write() as session:
+                    with (
+                        tracer().span("publish", one.chunk, items=len(one.outcomes)),
+                        self._database.write() as session,
+                    ):
                         unneeded = publish_outcomes(session, one.chunk, one.outcomes)
                         # Since it was taken up, or since anything was last published: nothing is counted twice.
                         until = time.monotonic()
@@ -320,6 +329,7 @@ class Runner:
 
     def _forget(self, one: OpenChunk) -> None:
         self._open.remove(one)
+        tracer().let_go(one.chunk, one.given_up or "finished")
         self._pulse.let_go(one.chunk.attempt_id)
 
     def _count_failure(self) -> None:
