@@ -108,6 +108,8 @@ def become_local(
 
     if out is None:
         raise InvalidRequest("With --local, say where everything goes: --out DIR.")
+    if spec.kind == "train" and spec.machine.hosts > 1:
+        raise InvalidRequest("With --local there is one host. Leave machine.hosts at 1, or take the queue.")
     if not (dataset / "dataset.json").is_file():
         raise InvalidRequest(
             f"{dataset} holds no prepared dataset. Make one: voicesketch prepare FOLDER --local --out DIR"

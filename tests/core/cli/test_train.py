@@ -43,6 +43,9 @@ def test_a_local_dry_run_prints_the_whole_spec(tmp_path: Path) -> None:
     assert spec["after"]["promote"] is True
 
 
+_SEVERAL_HOSTS = ("default", "--dataset", "d", "--name", "m", "--set", "machine.hosts=2")
+
+
 @pytest.mark.parametrize(
     ("command", "arguments", "words"),
     [
@@ -54,6 +57,7 @@ def test_a_local_dry_run_prints_the_whole_spec(tmp_path: Path) -> None:
         (train, ("default", "--dataset", "d", "--name", "m", "--out", "o"), "go with --local"),
         (train, ("default", "--dataset", "d", "--name", "m", "--local"), "--out DIR"),
         (train, ("default", "--dataset", "d", "--name", "m", "--local", "--out", "o"), "no prepared dataset"),
+        (train, (*_SEVERAL_HOSTS, "--local", "--out", "o"), "there is one host"),
         (evaluate, ("m", "--dataset", "d", "--local", "--out", "o"), "no prepared dataset"),
         (evaluate, ("m", "--dataset", "d", "--out", "o"), "goes with --local"),
         (analyse, ("m", "--dataset", "d", "--only", "tea_leaves"), "analyses.0"),
