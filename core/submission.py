@@ -142,12 +142,8 @@ def plan(client: Client, given: Sequence[str | Path], **order: Unpack[Order]) ->
         counted = count_given(client, sort_given(given), _wanted(client, model))
     if not counted.recordings:
         raise InvalidRequest("There is nothing to draw from.")
-    estimate = client.estimate(
-        counted.recordings,
-        model=model,
-        priority=order.get("priority", 0),
-        size_bytes=None if earlier else counted.size_bytes,
-    )
+    # Not with their bytes: what was sent before takes no more room, and nobody knows yet which of them were.
+    estimate = client.estimate(counted.recordings, model=model, priority=order.get("priority", 0))
     return {
         "recordings": counted.recordings,
         "more": counted.more,

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import update
 
 from core.config import Settings
 from core.costs import Cost, Prices, bytes_stored, charge, cost_of, money, prices_of
 from core.estimates import estimate
+from core.results import Outcome
 from core.states import JobState
 from core.tables import Attempt, Job, User, Worker
 from tests.factories import Ledger, could_not, drawn
@@ -31,7 +33,7 @@ def spend(ledger: Ledger, job_id: str, device: str, seconds: float) -> None:
 def draw(ledger: Ledger, job_id: str, failing: int = 0) -> None:
     chunk = ledger.claim(ledger.worker())
     assert chunk.job_id == job_id
-    outcomes = [
+    outcomes: list[Outcome] = [
         could_not(chunk, number) if number < failing else drawn(chunk, number)
         for number in range(len(chunk.items))
     ]
@@ -135,7 +137,8 @@ def test_an_estimate_says_what_a_job_would_cost_where_something_was_measured(led
     assert no_cpu is None
 
 
-def test_prices_come_from_the_settings(settings: Settings) -> None:
+def test_prices_come_from_the_settings() -> None:
+    settings = Settings(database_url="sqlite://", broker_url=SecretStr("redis://127.0.0.1:1"))
     assert prices_of(settings) is None
     some = settings.model_copy(update={"price_per_gpu_hour": 1.8, "price_currency": "USD"})
     assert prices_of(some) == Prices(1.8, None, None, "USD")

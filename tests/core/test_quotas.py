@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import update
 
 from core.accounts import Role
@@ -21,6 +23,7 @@ from core.states import ItemState, JobState
 from core.store import Store
 from core.tables import Job, Recording, User
 from core.uploads import begin
+from tests.core.scheduling_place import SchedulingPlace
 from tests.factories import Ledger, could_not
 
 
@@ -218,10 +221,35 @@ def test_roles_come_with_limits_and_an_admin_gives_others(ledger: Ledger, settin
         assert refusal_of(session, ada, items=1_000_000) is None
 
 
+def test_a_run_of_a_schedule_that_goes_over_a_limit_of_its_owner_fails_with_the_sentence(
+    ledger: Ledger, store: Store, settings: Settings
+) -> None:
+    place = SchedulingPlace(ledger, store, settings)
+    place.schedule()
+    with ledger.database.write() as session:
+        give_quotas(session, session.get_one(User, place.user.id), {"jobs_at_once": 0})
+    place.round(hours=1)
+    assert place.states() == ["failed"]
+    assert "0 are the most for you" in place.runs()[0].reason
+    assert place.jobs("prepare") == []
+
+
 @pytest.mark.parametrize("given", ["many", "submitter=", "boss=3", "-1", "3;4", "submitter=1.5", "9" * 30])
-def test_settings_that_cannot_be_read_are_named(settings: Settings, given: str) -> None:
+def test_settings_that_cannot_be_read_are_named(given: str) -> None:
     with pytest.raises(InvalidSettings, match="VOICESKETCH_QUOTA_ITEMS_A_DAY"):
-        role_quotas(settings.model_copy(update={"quota_items_a_day": given}))
+        role_quotas(bare_settings(quota_items_a_day=given))
+
+
+def test_amounts_may_have_units_and_a_role_may_differ_from_all_others() -> None:
+    found = role_quotas(bare_settings(quota_stored_bytes="20GB, admin = 3 tb", quota_jobs_at_once=" 7 "))
+    assert found["viewer"] == found["operator"] == {Limit.STORED_BYTES: 20 * 10**9, Limit.JOBS_AT_ONCE: 7}
+    assert found["admin"][Limit.STORED_BYTES] == 3 * 10**12
+
+
+def bare_settings(**more: str) -> Settings:
+    """For what looks at the settings alone."""
+    given: dict[str, Any] = dict(more)
+    return Settings(database_url="sqlite://", broker_url=SecretStr("redis://127.0.0.1:1"), **given)
 
 
 def test_limits_that_are_none_are_refused(ledger: Ledger) -> None:
