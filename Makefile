@@ -19,7 +19,7 @@ export IN OUT DATA PORT
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up install install-dev test soak hosts pictures check fix bench golden lock clean distclean
+.PHONY: help demo up install install-dev test soak hosts pictures docs check fix bench golden lock clean distclean
 
 help: ## List what can be made
 	@echo "make TARGET, where TARGET is one of:"
@@ -48,6 +48,10 @@ hosts: $(VENV)/.dev ## Run the tests on many hosts, which are network namespaces
 
 pictures: $(VENV)/.dev ## Take the pictures of the manual's tour of the dashboard
 	@VOICESKETCH_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_every_page.py -k any_screen
+
+docs: $(VENV)/.dev ## Make a site of the manual in build/docs
+	@$(BIN)/python -m docs.site
+	@echo "The manual is in build/docs/index.html."
 
 check: $(VENV)/.dev ## Format check, lint, types, import contracts, migrations; all of them before failing
 	@failed=; \
