@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -26,6 +27,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.orm import Session
@@ -51,6 +53,50 @@ class Run(NamedTuple):
     lost: int
     first: int  # position
     last: int
+
+
+_IN_TURN = (
+    select(_ITEMS.c.stage, _ITEMS.c.lost, _ITEMS.c.position)
+    .where(_ITEMS.c.job_id == bindparam("of_job"), IS_PENDING)
+    .order_by(_ITEMS.c.stage, _ITEMS.c.lost, _ITEMS.c.position)
+    .limit(bindparam("size", type_=Integer()))
+)
+_FROM_THE_FRONT = Prepared(_IN_TURN)
+_FROM_THERE_ON = Prepared(
+    _IN_TURN.where(
+        tuple_(_ITEMS.c.stage, _ITEMS.c.lost, _ITEMS.c.position)
+        > tuple_(*(bindparam(name, type_=Integer()) for name in ("stage_", "lost_", "last")))
+    )
+)
+# What was given back before the place that a worker has reached waits no longer than this for it.
+_LOOK_AT_FRONT_SECONDS = 60.0
+_MANY_JOBS = 64
+_reached: dict[str, tuple[Run, float]] = {}  # by job: the last run, and when to look from the front again
+
+
+def items_in_turn(session: Session, job: Job, size: int) -> list[tuple[int, int, int]]:
+    """Stage, losses and position of the next waiting items of a held job, in the order of claims.
+
+    PostgreSQL keeps the index entries of items that were claimed until a vacuum, and longer where somebody reads the
+    whole ledger; looking from the front walks over all of them. So a process mostly goes on where it last was.
+    """
+    last, until = _reached.get(job.id, (None, 0.0))
+    # Of other kinds nothing may be passed by: their later stages wait for the earlier ones.
+    if last is not None and job.kind == "infer" and monotonic() < until:
+        beyond = {"stage_": last.stage, "lost_": last.lost, "last": last.last}
+        if found := _FROM_THERE_ON.rows(session, of_job=job.id, size=size, **beyond):
+            return found
+    _reached.pop(job.id, None)
+    return _FROM_THE_FRONT.rows(session, of_job=job.id, size=size)
+
+
+def _remember(session: Session, job: Job, run: Run) -> None:
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    if len(_reached) >= _MANY_JOBS:
+        _reached.clear()
+    _, until = _reached.get(job.id, (None, monotonic() + _LOOK_AT_FRONT_SECONDS))
+    _reached[job.id] = (run, until)
 
 
 _IN_RUN = (
@@ -97,6 +143,7 @@ def lease_items(
     moved = _LEASE_ITEMS.count(session, attempt=attempt_id, fence=token, **where)
     job.pending -= moved
     job.leased += moved
+    _remember(session, job, run)
     return moved
 
 

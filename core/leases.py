@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core.chunk_moves import IS_LEASED, IS_PENDING, Run, lease_items
+from core.chunk_moves import IS_LEASED, Run, items_in_turn, lease_items
 from core.chunks import Chunk, read_chunk
 from core.database import Database, now
 from core.errors import LeaseLost
@@ -53,12 +53,6 @@ _LARGE_ITEMS_AT_ONCE = 4
 _RATE_MEMORY_SECONDS = 20.0
 _JOBS_LOOKED_AT = 16
 
-_ITEMS_IN_TURN = Prepared(
-    select(Item.stage, Item.lost, Item.position)
-    .where(Item.job_id == bindparam("of_job"), IS_PENDING)
-    .order_by(Item.stage, Item.lost, Item.position)
-    .limit(bindparam("size", type_=Integer()))
-)
 # What a worker holds in its own process that was lost at least so often.
 _HELD_BESIDE = Prepared(
     select(Item.id)
@@ -193,7 +187,7 @@ def _claim_from(
         size = 1
     elif job.kind != "infer":
         size = min(size, _LARGE_ITEMS_AT_ONCE)
-    waiting = _ITEMS_IN_TURN.rows(session, of_job=job.id, size=size)
+    waiting = items_in_turn(session, job, size)
     stage, lost, _ = waiting[0]
     if stage > 0 and _is_at_work_before(session, job, stage):
         return None

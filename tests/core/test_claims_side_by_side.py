@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import event, func, select, text, update
 from core.chunks import InferChunk
 from core.database import Database, now
 from core.jobs import create_job
-from core.leases import claim_chunk
+from core.leases import claim_chunk, release
 from core.moves import hold_job
 from core.outbox import ring_again
 from core.specs import InferSpec, NewItem
@@ -131,6 +132,51 @@ def test_a_claim_holds_no_job_of_which_it_took_nothing(ledger: Ledger) -> None:
             hold_job(other, waiting)
             with pytest.raises(Exception, match="lock timeout"):
                 hold_job(other, ready)
+
+
+def test_a_claim_goes_on_behind_the_last_one_and_still_finds_what_was_given_back(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = ledger.job(6)
+    worker = ledger.worker()
+    first = ledger.claim(worker, size=2)
+    statements: list[str] = []
+
+    def see(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    with ledger.database.write() as session:
+        release(session, first.attempt_id, reason="its worker leaves")
+    event.listen(ledger.database.engine, "before_cursor_execute", see)
+    assert _positions(ledger, ledger.claim(worker, size=2)) == [2, 3], "it goes on"
+    looks = [
+        statement for statement in statements if "(items.stage, items.lost, items.position) >" in statement
+    ]
+    assert len(looks) == 1
+    event.remove(ledger.database.engine, "before_cursor_execute", see)
+    monkeypatch.setattr("core.chunk_moves.monotonic", lambda: time.monotonic() + 3600.0)
+    assert _positions(ledger, ledger.claim(worker, size=1)) == [0], "after a while it looks at the front"
+    monkeypatch.undo()
+    assert _positions(ledger, ledger.claim(worker, size=9)) == [1, 4, 5]
+    assert ledger.counted(job_id)["pending"] == 0
+
+
+def _positions(ledger: Ledger, chunk: InferChunk) -> list[int]:
+    with ledger.database.read() as session:
+        ids = [item.id for item in chunk.items]
+        return list(session.scalars(select(Item.position).where(Item.id.in_(ids)).order_by(Item.position)))
+
+
+def test_what_lies_before_the_place_that_was_reached_is_found_when_nothing_lies_behind_it(
+    ledger: Ledger,
+) -> None:
+    ledger.job(4)
+    worker = ledger.worker()
+    first = ledger.claim(worker, size=2)
+    ledger.claim(worker, size=2)
+    with ledger.database.write() as session:
+        release(session, first.attempt_id, reason="its worker leaves")
+    assert _positions(ledger, ledger.claim(worker, size=2)) == [0, 1]
 
 
 def test_two_models_that_draw_the_same_recordings_at_once_never_wait_in_a_ring(ledger: Ledger) -> None:
