@@ -16,6 +16,8 @@ import itertools
 import json
 import math
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -58,6 +60,7 @@ class Point:
 
 def main() -> None:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server goes with it, too
     results = _kept(options.keep)
     for (backlog, jobs), some in itertools.groupby(_points(options), key=lambda one: (one.backlog, one.jobs)):
         missing = [point for point in some if options.again or point.name not in results]
@@ -253,7 +256,7 @@ def _an_item(seconds: float, items: int) -> float:
 
 def _tables(before: dict[str, dict[str, int]], after: dict[str, dict[str, int]]) -> dict[str, dict[str, Any]]:
     """What was done to each table, and how large it is in the end."""
-    sizes = ("dead", "table_bytes", "index_bytes")
+    sizes = ("rows", "dead", "table_bytes", "index_bytes")
     return {
         table: {
             name: value if name in sizes else value - before[table][name] for name, value in counts.items()

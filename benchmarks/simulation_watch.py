@@ -20,7 +20,8 @@ _AT_WORK = (
 )
 _NOT_GRANTED = "SELECT locktype, count(*) FROM pg_locks WHERE NOT granted GROUP BY 1"
 _TABLES = (
-    "SELECT relname, n_tup_ins, n_tup_upd, n_tup_hot_upd, n_dead_tup, pg_table_size(relid), pg_indexes_size(relid) "
+    "SELECT relname, n_tup_ins, n_tup_upd, n_tup_hot_upd, n_live_tup, n_dead_tup, "
+    "pg_table_size(relid), pg_indexes_size(relid) "
     "FROM pg_stat_user_tables WHERE relname = ANY(%s)"
 )
 _OF_A_FACE = (
@@ -94,7 +95,7 @@ def written(connection: psycopg.Connection) -> dict[str, Any]:
         "WHERE datname = current_database()"
     ).fetchone()
     assert row is not None
-    names = ("inserted", "updated", "updated_in_place", "dead", "table_bytes", "index_bytes")
+    names = ("inserted", "updated", "updated_in_place", "rows", "dead", "table_bytes", "index_bytes")
     tables = {
         name: dict(zip(names, counts, strict=True))
         for name, *counts in connection.execute(_TABLES, [list(_OF_A_FACE)]).fetchall()
