@@ -26,6 +26,7 @@ from core.processes import host_identity
 _NOTES = "voicesketch:presence"
 RENEW_SECONDS = 5.0
 LATELY_SECONDS = 30.0
+_LOOK_AGAIN_SECONDS = 0.2  # a ticker that has just begun is soon through its first round
 _FORGET_SECONDS = 3600.0
 _PATIENCE_SECONDS = 2.0
 
@@ -106,11 +107,12 @@ def keep_noting(settings: Settings, part: str, stop: threading.Event, works: Cal
     """
     presence = me(part, settings)
     while True:
-        if works():
+        works_now = works()
+        if works_now:
             # Whoever asks for notes finds out that the broker is away.
             with contextlib.suppress(redis.RedisError, OSError):
                 note(settings, presence)
-        if stop.wait(RENEW_SECONDS):
+        if stop.wait(RENEW_SECONDS if works_now else _LOOK_AGAIN_SECONDS):
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -33,8 +34,14 @@ def _strangers(folder: DataFolder) -> list[Finding]:
     """Processes that work in the folder and do not belong to the stack that is written down there."""
     record = read(folder)
     ours: set[int] = set()
-    for child in record.children.values() if record else ():
-        ours |= {child.pid, *session_members(child.pid)}
+    if record is not None:
+        for child in record.children.values():
+            ours |= {child.pid, *session_members(child.pid)}
+        if record.supervisor is not None and record.supervisor.is_this_one():
+            # Its guardian is written down nowhere, nor is a child that has just been started anew.
+            with contextlib.suppress(psutil.Error):
+                family = psutil.Process(record.supervisor.pid).children(recursive=True)
+                ours |= {record.supervisor.pid, *(one.pid for one in family)}
     strange = []
     for process in psutil.process_iter(["pid", "cwd", "name"]):
         cwd = process.info["cwd"]

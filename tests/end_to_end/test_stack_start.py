@@ -18,8 +18,11 @@ import pytest
 import requests
 
 from core.client import Client
+from core.doctor import data_folder
+from core.doctor.round import of_a_place
 from core.stack.child import session_members
 from core.stack.inspection import memory
+from core.stack.keeping import settings_of_place
 from core.stack.launch import RunningStack, running_stack
 from core.stack.ports import choose
 from tests.conftest import REPOSITORY
@@ -86,6 +89,20 @@ def test_the_memory_of_every_part_is_told(stack: RunningStack) -> None:
     }
     assert all(bytes_ > 2**20 for bytes_ in used["rss_bytes"].values())
     assert used["rss_bytes"]["dashboard"] < 300 * 2**20, "no torch in there"
+
+
+def test_the_doctor_has_nothing_to_say_about_it(stack: RunningStack) -> None:
+    until = time.monotonic() + 60
+    while True:
+        with settings_of_place(stack.folder.path, {}) as settings:
+            found = [*of_a_place(settings), *data_folder.look(stack.folder.path)]
+        # How full its disk is, is the machine's own business.
+        problems = [one.sentence() for one in found if one.severity == "problem" and one.part != "disk"]
+        if not problems:
+            break
+        # The ticker may have been through no round yet.
+        assert time.monotonic() < until, problems
+        time.sleep(0.5)
 
 
 def test_a_second_one_on_the_same_folder_ends_with_one_sentence(stack: RunningStack) -> None:
