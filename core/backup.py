@@ -132,6 +132,9 @@ def _moment(database: Database) -> Iterator[Connection]:
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            # Copying a large object is no standing still.
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield connection
 
 

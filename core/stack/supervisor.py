@@ -76,6 +76,7 @@ class Supervisor:
         self._programs: list[Child] = []
         self._restarts: dict[str, Restarts] = {}
         self._guardian: subprocess.Popen[str] | None = None
+        self._unwritten = False  # whether the record on disk is not the newest
 
     def run(self) -> None:
         with self._signals():
@@ -106,7 +107,7 @@ class Supervisor:
         if self._asked_to_stop():
             return
         self._record = Record(self._record.url, True, link, self._record.supervisor, self._record.children)
-        records.write(folder, self._record)
+        self._write_record()
         self._say(f"Ready. Open {link or self._record.url}")
         if link:
             self._say("This link signs you in once, within the hour; every start prints a new one.")
@@ -144,7 +145,19 @@ class Supervisor:
         if child.pid is not None:
             self._tell_guardian(f"+{child.pid}")
             self._record.children[child.program.name] = Process(child.pid, child.started_at)
+            self._write_record()
+
+    def _write_record(self) -> None:
+        """Where the disk is full, the next look tries again: a stack that runs goes on without."""
+        try:
             records.write(self._folder, self._record)
+            self._unwritten = False
+        except OSError as error:
+            if not self._record.ready:
+                raise StackError(
+                    f"Nothing can be written to {self._folder.path}: {error.strerror}. Make room, then start again."
+                ) from error
+            self._unwritten = True
 
     def _prepare(self, program: Program) -> str:
         """Runs the preparation to its end. Returns the last line it printed: the sign-in link."""
@@ -179,6 +192,8 @@ class Supervisor:
                     self._revive(child)
             if self._guardian is not None and self._guardian.poll() is not None:
                 self._start_guardian()
+            if self._unwritten:
+                self._write_record()
             if time.monotonic() - trimmed_at > TRIM_EVERY_SECONDS:
                 trimmed_at = time.monotonic()
                 for child in (*self._servers, *self._programs):

@@ -51,6 +51,22 @@ def is_restarted(stack: RunningStack, name: str, before: int) -> bool:
     return process is not None and process.pid != before and process.is_this_one()
 
 
+def test_a_full_disk_does_not_stop_it_from_starting_a_program_again(tmp_path: Path) -> None:
+    with stand_in(tmp_path / "data") as stack:
+        before = stack.record().children["worker"].pid
+        in_the_way = stack.folder.path / ".stack.json.partial"
+        (in_the_way / "something").mkdir(parents=True)  # nothing can be written down
+        os.kill(before, signal.SIGKILL)
+        parent = psutil.Process(stack.supervisor.pid)
+        wait_for(lambda: before not in {child.pid for child in parent.children()}, 30)
+        wait_for(lambda: len(parent.children()) >= 4, 30)  # three programs and the guardian
+        assert stack.supervisor.poll() is None
+        assert stack.record().children["worker"].pid == before
+        (in_the_way / "something").rmdir()
+        in_the_way.rmdir()
+        wait_for(lambda: is_restarted(stack, "worker", before), 30)
+
+
 def test_it_starts_and_answers(tmp_path: Path) -> None:
     with stand_in(tmp_path / "data") as stack:
         assert stack.token == "a-token"
