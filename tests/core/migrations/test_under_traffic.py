@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,17 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
+from core.config import Settings, to_environment
 from core.database import Database
 from core.errors import Conflict
 from core.migrating import alone, migrate, upgrade
-from tests.conftest import REPOSITORY
+from core.tables import ModelVersion, User
+from tests.conftest import REPOSITORY, settings_for
 from tests.core.migrations.next_versions import CARELESS, USUAL, with_one_more
 from tests.core.migrations.traffic import Traffic, enter_large_job, traffic
 from tests.factories import Ledger
 from tests.ledgers import make_ledger
-from tests.servers import Postgres
+from tests.servers import ObjectStore, Postgres
 
 _MILLION = 1_000_000
 
@@ -96,28 +99,57 @@ def test_a_ledger_of_a_newer_version_is_left_alone_with_a_sentence(sqlite_databa
     database.dispose()
 
 
-def test_one_prepares_and_the_others_wait(empty_database_url: str) -> None:
-    """Processes, since two migrations in one would share Alembic's own state."""
-    program = "import sys; from core.migrating import migrate; migrate(sys.argv[1])"
-    command = [sys.executable, "-c", program, empty_database_url]
-    with alone(empty_database_url):
+def test_one_prepares_and_the_others_wait(
+    postgres: Postgres, broker_url: str, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    """Tables, bucket, administrator and model are made once, whoever else makes them at the same time."""
+    with postgres.database() as url:
+        _prepare_twice_at_once(settings_for(url, broker_url, object_store), tmp_path)
+
+
+def _prepare_twice_at_once(settings: Settings, tmp_path: Path) -> None:
+    url = settings.database_url
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **to_environment(settings)}
+    command = [sys.executable, "-m", "core.bootstrap"]
+    with alone(url):
         waiting = [
-            subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) for _ in range(2)
+            subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
         ]
         with pytest.raises(Conflict, match="Another process has been preparing this ledger"):
-            next(_try_to_be_alone(empty_database_url))
+            next(_try_to_be_alone(url))
         assert {one.poll() for one in waiting} == {None}
     for one in waiting:
-        _, errors = one.communicate(timeout=120)
-        assert one.returncode == 0, errors
-    database = Database(empty_database_url)
-    assert "jobs" in inspect(database.engine).get_table_names()
+        told, errors = one.communicate(timeout=120)
+        assert (one.returncode, told[:6]) == (0, "Ready."), errors
+    database = Database(url)
+    with database.read() as session:
+        assert session.scalars(select(User.name)).all() == ["admin"]
+        assert session.scalars(select(ModelVersion.version)).all() == [1]
     database.dispose()
 
 
 def _try_to_be_alone(url: str) -> Iterator[None]:
     with alone(url, patience_seconds=0):
         yield
+
+
+def test_a_folder_is_prepared_by_one_at_a_time(sqlite_database_url: str) -> None:
+    with (
+        alone(sqlite_database_url),
+        pytest.raises(Conflict, match="Another process has been preparing this ledger"),
+    ):
+        next(_try_to_be_alone(sqlite_database_url))
+    with pytest.raises(ZeroDivisionError), alone(sqlite_database_url):
+        raise ZeroDivisionError
+    next(_try_to_be_alone(sqlite_database_url))
 
 
 def test_an_index_whose_build_was_broken_off_is_built_anew(server_url: str, tmp_path: Path) -> None:
