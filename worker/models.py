@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from core.errors import NotFound, Retryable
 from core.registry import fetch_model
 from core.store import Store
 from core.tables import ModelVersion
+from worker.kept_models import KeptModels
 from worker.ml.drawing_models import DrawingModel, DrawnFace, draw_faces, load_drawing_model
 from worker.ml.errors import ModelError
 from worker.ml.full_disk import is_full
@@ -27,7 +27,6 @@ from worker.shortage import is_shortage, shortage_told
 
 log = structlog.get_logger()
 
-_KEPT = 2  # a comparison of two versions goes back and forth between them
 _SWEEP_SECONDS = 600.0
 
 
@@ -48,7 +47,8 @@ class Models:
         self._settings = settings
         self._database = database
         self._store = store
-        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        # What a model had on a GPU otherwise stays with this process, for whatever it loads next.
+        self._loaded: KeptModels[LoadedModel] = KeptModels(let_go=torch.cuda.empty_cache)
         self._swept_at = -_SWEEP_SECONDS
 
     def get(self, model_version_id: str) -> LoadedModel:
@@ -60,15 +60,14 @@ class Models:
             ModelError: its files do not make a model that draws.
         """
         self._sweep()
-        if model_version_id not in self._loaded:
+        model = self._loaded.get(model_version_id)
+        if model is None:
             label, folder = self._fetch(model_version_id)
-            network = load_drawing_model([folder], self._settings.device)
-            self._loaded[model_version_id] = LoadedModel(label, network)
-            while len(self._loaded) > _KEPT:
-                self._loaded.popitem(last=False)
+            self._loaded.make_room(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+            model = LoadedModel(label, load_drawing_model([folder], self._settings.device))
+            self._loaded.keep(model_version_id, model)
             log.info("loaded", model=label)
-        self._loaded.move_to_end(model_version_id)
-        return self._loaded[model_version_id]
+        return model
 
     def face_encoder(self, model_version_id: str) -> Encoder:
         """A network that makes embeddings of faces; the caller keeps it for as long as it is needed.
