@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 _LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+_OF_THE_ROOT = ("README.md", "CHANGELOG.md")
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 # Written from the code; no page of the repository can link to them, since they are in none.
 GENERATED = {
@@ -27,11 +28,12 @@ def gather(docs: Path, pages: Path) -> None:
     """Copy README, changelog and all of `docs` but its programs; write what only the site has."""
     shutil.copytree(docs, pages, ignore=shutil.ignore_patterns("site", "__pycache__"))
     root = docs.parent
-    shutil.copy(root / "CHANGELOG.md", pages / "changelog.md")
-    (pages / "readme.md").write_text(_as_page((root / "README.md").read_text("utf-8"), "docs/"), "utf-8")
+    for name in _OF_THE_ROOT:
+        text = (root / name).read_text("utf-8").replace("](docs/", "](")
+        (pages / name.lower()).write_text(text, "utf-8")
     _list_decisions(pages / "decisions")
     for page in pages.rglob("*.md"):
-        page.write_text(_inside(page.read_text("utf-8"), page, pages), "utf-8")
+        page.write_text(_inside(page.read_text("utf-8"), page, pages, docs), "utf-8")
     index = pages / "index.md"
     listed = [f"- [{title}](reference/{name}.md)" for name, title in GENERATED.items()]
     whole = "\n".join([index.read_text("utf-8").rstrip(), *listed, ""])  # its last list is the reference
@@ -67,24 +69,27 @@ def _list_decisions(folder: Path) -> None:
     (folder / "index.md").write_text("\n".join(["# Decisions", "", *listed, "", *contents, ""]), "utf-8")
 
 
-def _as_page(text: str, prefix: str) -> str:
-    """A page of the root as one of the site."""
-    return text.replace(f"]({prefix}", "](")
-
-
-def _inside(text: str, page: Path, pages: Path) -> str:
-    """The same page with every link to what is beside `docs` or a folder led to what stands for it."""
-    up = "../" * (len(page.relative_to(pages).parts) - 1)
+def _inside(text: str, page: Path, pages: Path, docs: Path) -> str:
+    """The same page with every link to what is beside `docs`, or to a folder, led to what stands for it."""
+    below = page.relative_to(pages)
+    up = "../" * (len(below.parts) - 1)
 
     def lead(found: re.Match[str]) -> str:
         path, anchor = found[1], found[2] or ""
         if "://" in path:
             return found[0]
-        name = path.removeprefix("../").removeprefix("../")
-        if name in ("README.md", "CHANGELOG.md"):
-            return f"]({up}{name.lower()}{anchor})"
-        if name.endswith("decisions/"):
+        if path.endswith("decisions/"):
             return f"]({up}decisions/index.md)"
+        home = docs.parent if path in _OF_THE_ROOT else docs  # README and changelog name each other
+        meant = (home / below.parent / path).resolve()
+        if meant.parent == docs.parent.resolve() and meant.name in _OF_THE_ROOT:
+            return f"]({up}{meant.name.lower()}{anchor})"
+        if meant.is_file() and not meant.is_relative_to(docs.resolve()):
+            # Such as a configuration to take along: the site has it as a file.
+            name = Path("files") / meant.relative_to(docs.parent.resolve())
+            (pages / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(meant, pages / name)
+            return f"]({up}{name})"
         return found[0]
 
     return _LINK.sub(lead, text)
