@@ -13,6 +13,7 @@ from pathlib import Path
 from core.errors import StackError
 
 LITTLE_SPACE = 2**30  # bytes
+NO_SPACE = 2**20
 # SQLAlchemy would read what follows as options of the ledger's address.
 UNUSABLE = "?"
 
@@ -69,6 +70,10 @@ class DataFolder:
 
     def has_little_space(self) -> bool:
         return shutil.disk_usage(self.path).free < LITTLE_SPACE
+
+    def has_no_space(self) -> bool:
+        """Too little for any of the programs to start."""
+        return shutil.disk_usage(self.path).free < NO_SPACE
 
 
 @contextmanager

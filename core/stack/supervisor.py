@@ -92,6 +92,8 @@ class Supervisor:
         folder = self._folder
         for name in end_leftovers(folder):
             self._say(f"Ended the {name} that an earlier run had left behind.")
+        if folder.has_no_space():
+            raise StackError(f"The disk on which {folder.path} lies is full. Make room, then start again.")
         if folder.has_little_space():
             self._say(f"Warning: less than 1 GiB is free where {folder.path} lies.")
         self._choose_ports()
