@@ -27,11 +27,14 @@ def draw(results: Results, folder: Path) -> list[Path]:
     paced = [one for one in results if one["rate"]]
     for name, some in (("simulation-flat-out", flat), ("simulation-paced", paced)):
         if some:
-            drawn.append(_picture(some, folder / f"{name}.svg"))
+            file = folder / f"{name}.svg"
+            figure_of(some).savefig(file, metadata={"Date": None})
+            drawn.append(file)
     return drawn
 
 
-def _picture(results: Results, file: Path) -> Path:
+def figure_of(results: Results) -> Figure:
+    """Four panels over the number of workers."""
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes: Any = figure.subplots(2, 2)
     series = _series(results)
@@ -52,10 +55,8 @@ def _picture(results: Results, file: Path) -> Path:
             lambda one, what=what: one["milliseconds"][what].get("p50", float("nan")),
             lambda one, what=what: one["milliseconds"][what].get("p99", float("nan")),
         )
-        place.set_yscale("log")
     axes[0, 0].legend(fontsize=8)
-    figure.savefig(file, metadata={"Date": None})
-    return file
+    return figure
 
 
 def _series(results: Results) -> dict[str, list[Mapping[str, Any]]]:
@@ -83,4 +84,7 @@ def _curves(axes: Axes, series: Mapping[str, Iterable[Mapping[str, Any]]], title
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("workers", fontsize=9)
     axes.grid(alpha=0.3)
-    axes.set_ylim(bottom=0) if axes.get_yscale() == "linear" else None
+    if len(values) > 1:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.simulation import Point, audit, measure
 from benchmarks.simulation_backlog import fill, prepare, waiting
+from benchmarks.simulation_pictures import draw, figure_of
 from benchmarks.simulation_server import connected
 from tests.ledgers import make_ledger
 from tests.servers import Postgres
@@ -90,3 +92,34 @@ def test_what_is_kept_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("sys.argv", [*given, "--again"])
     with pytest.raises(AssertionError, match="began to measure"):
         main()
+
+
+def test_curves_are_drawn_of_workers_of_both_kinds_and_show_every_point(tmp_path: Path) -> None:
+    results = [
+        {
+            "backlog": 100,
+            "jobs": 2,
+            "workers": workers,
+            "rate": rate,
+            "chunk": 32,
+            "items_per_second": 10.0 * workers,
+            "waiting_connections": {"Lock: tuple": workers, "none: at work": 1.0},
+            "milliseconds": {
+                what: {"p50": 5.0 * workers, "p99": 90.0 * workers} for what in ("claim", "publish")
+            },
+        }
+        for rate in (0.0, 2.0)
+        for workers in (1, 10, 200)
+    ]
+    drawn = draw(results, tmp_path)
+    assert [file.name for file in drawn] == ["simulation-flat-out.svg", "simulation-paced.svg"]
+    once = [file.read_bytes() for file in drawn]
+    assert [file.read_bytes() for file in draw(results[::-1], tmp_path)] == once
+    figure = figure_of(results[:3])
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            values: Any = line.get_ydata()
+            assert all(low <= value <= high for value in values), axes.get_title()
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "linear", "log", "log"]
+    assert max(figure.axes[2].get_ylim()) < 1e6
