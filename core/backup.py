@@ -42,7 +42,8 @@ _PATIENCE_SECONDS = 3.0
 _OF_ONE_PLACE = frozenset(
     name
     for name in Settings.model_fields
-    if name.startswith(("database_", "broker_", "s3_", "secret_")) or name.endswith(("_folder", "_secret"))
+    if name.startswith(("database_", "broker_", "s3_", "secret_", "sentry_", "trace_"))
+    or name.endswith(("_folder", "_secret"))
 )
 
 

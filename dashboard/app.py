@@ -13,7 +13,7 @@ from core.database import Database
 from core.errors import InvalidSettings
 from core.s3_sources import open_places
 from core.store import Store
-from dashboard import deprecation, health, identity, limits, metrics, oidc, problems, security
+from dashboard import deprecation, health, identity, limits, metrics, oidc, problems, request_log, security
 from dashboard.api import (
     account,
     aliases,
@@ -102,6 +102,7 @@ def create_app(settings: Settings) -> OpenAPI:
     )
 
     metrics.attach(app)
+    request_log.attach(app)
     # In this order: a wrong host is told nothing, and nobody's form is read before we know whose it is.
     app.before_request(security.refuse_strange_hosts)
     app.before_request(security.limit_body)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import pytest
+import structlog
 from sqlalchemy import text
 
 from core.alive import what_is_wrong
+from core.logs import set_up_logs
 from core.presence import me, note
 from core.readiness import Readiness, readiness_of
 from core.schema_fit import known_revisions
@@ -91,3 +94,25 @@ def test_the_health_check_of_a_container_asks_for_what_the_dashboard_itself_need
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_lines_that_a_request_logs_name_its_job_and_no_earlier_one(
+    sqlite_place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = sqlite_place.script("ada")
+    job = ada.job(1)
+    set_up_logs(form="json", part="dashboard")
+    try:
+        monkeypatch.setattr("dashboard.api.jobs.job_view", None)  # a fault of ours
+        assert ada.get(f"/api/v1/jobs/{job}").status_code == 500
+        assert ada.get("/api/v1/jobs").status_code in (200, 500)
+        monkeypatch.setattr("core.store.Store.refusal", lambda store: "AccessDenied")
+        assert ask(sqlite_place)[0] == 503
+    finally:
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    [crashed] = [line for line in lines if line["event"] == "request crashed" and line["path"].endswith(job)]
+    assert crashed["job"] == job and "Traceback" in crashed["exception"]
+    others = [line for line in lines if line is not crashed]
+    assert others and all("job" not in line for line in others)
