@@ -173,8 +173,8 @@ def test_rows_that_somebody_holds_are_filled_later(server_url: str, tmp_path: Pa
     held = ledger.database.engine.connect()
     held.execute(text("SELECT id FROM items WHERE position < 15 FOR UPDATE"))
     letting_go = threading.Timer(1.0, held.rollback)
-    letting_go.start()
     began = time.monotonic()
+    letting_go.start()
     migrate(server_url, scripts=with_one_more(tmp_path, USUAL, rows=10))
     letting_go.join()
     assert time.monotonic() - began >= 0.9
