@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal
@@ -93,8 +94,7 @@ def face_png(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
     for key, value in entries.items():
         info.add_itxt(key, value)
     info.add_itxt(XMP_KEY, _xmp(metadata))
-    # Level 6, which Pillow takes by itself, makes files a twentieth smaller and takes more than twice as long.
-    return _encode(Image.fromarray(rgb), info, level=4)
+    return _encode(Image.fromarray(rgb), info)
 
 
 def face_thumbnail(rgb: npt.NDArray[np.uint8], metadata: Mapping[str, str]) -> bytes:
@@ -138,12 +138,14 @@ def spectrogram_png(waveform: npt.NDArray[np.float32]) -> bytes:
         np.ascontiguousarray((shade * (_SHADES - 1)).round().astype(np.uint8).T[::-1]), mode="P"
     )
     picture.putpalette(_palette())
-    return _encode(picture, PngInfo(), level=6)
+    return _encode(picture, PngInfo())
 
 
-def _encode(picture: Image.Image, info: PngInfo, level: int) -> bytes:
+def _encode(picture: Image.Image, info: PngInfo) -> bytes:
     file = io.BytesIO()
-    picture.save(file, format="PNG", pnginfo=info, compress_level=level)
+    # Faces and spectrograms have runs and hardly anything else that comes twice. Looking for runs alone takes a quarter
+    # of the time of Pillow's own way; faces become a tenth larger, spectrograms a fiftieth.
+    picture.save(file, format="PNG", pnginfo=info, compress_type=zlib.Z_RLE)
     return file.getvalue()
 
 
