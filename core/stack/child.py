@@ -29,7 +29,7 @@ class Program:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)  # the whole of it: nothing is inherited
     is_ready: Callable[[], bool] = lambda: True
-    ready_seconds: float = 60.0
+    ready_seconds: float = 120.0  # a busy machine takes its time; who ends instead is noticed at once
     title: str = ""  # what people are told it is
 
 

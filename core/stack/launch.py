@@ -47,7 +47,7 @@ def running_stack(
     *,
     environ: Mapping[str, str],
     quiet: bool = True,
-    ready_seconds: float = 180.0,
+    ready_seconds: float = 300.0,
     module: str = "core.stack",
 ) -> Iterator[RunningStack]:
     """Starts a stack, waits until it is ready, and stops it when the block ends. Its data stay.

@@ -98,7 +98,7 @@ def program(
         },
         # Answers and refuses strangers. The S3 part starts last, so the rest is up when it is.
         is_ready=lambda: http_status(ports["s3.port"], "/", timeout_seconds=2) == HTTPStatus.FORBIDDEN,
-        ready_seconds=90.0,
+        ready_seconds=120.0,
     )
 
 

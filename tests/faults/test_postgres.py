@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 
 from core.client_views import JobView
+from core.submission import submit, wait
 from tests.end_to_end.house import House
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.place import RECORDINGS, Place, open_place
-from tests.faults.rounds import Plan, check, play
+from tests.faults.rounds import PATIENCE_SECONDS, Plan, check, play
 from tests.faults.second_worker import SecondWorker
 from tests.servers import Postgres
 
+FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 ROUNDS = range(2)
+FAKE_SEEDS = {"-1h": 0, "+1h": 1_000}
 SOAK = range(2, 20)
 
 
@@ -75,3 +78,36 @@ def test_nothing_is_lost_whatever_else_goes_wrong_beside_it(
     place: Place, server: Postgres, number: int
 ) -> None:
     a_round(place, server, number)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(
+    not FAKETIME, reason="libfaketime is not installed (Debian, Ubuntu: apt install faketime)"
+)
+@pytest.mark.parametrize("off", ["-1h", "+1h"])
+def test_a_worker_whose_clock_is_an_hour_off_costs_nothing_and_says_why_it_draws_nothing(
+    place: Place, off: str
+) -> None:
+    """The ledger's server has a clock of its own, as on several machines; a file of SQLite has each reader's."""
+    seen = len(place.second.told())
+    place.second.kill()
+    place.second.start(
+        {
+            "LD_PRELOAD": str(FAKETIME[0]),
+            "FAKETIME": off,
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        seed = 70_000 + FAKE_SEEDS[off]
+        while "clock" not in place.second.told()[seen:]:
+            assert time.monotonic() < deadline, "it never came to work"
+            seed += 1
+            job, _ = submit(place.house.client, [], earlier=place.sent.id, seed=seed)
+            job = wait(place.house.client, job.id, patience_seconds=PATIENCE_SECONDS)
+            check(place.house, place.store, job, RECORDINGS)
+    finally:
+        place.second.kill()
+        place.second.start()
