@@ -43,7 +43,7 @@ def _route(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
     scope = next((one["token"] for one in operation.get("security", ()) if one.get("token")), None)
     yield from (f"### {code(f'{method} {path}')}", "", plain(operation["summary"]), "")
     if operation.get("description"):
-        yield from (plain(operation["description"]), "")
+        yield from (plain(operation["description"].replace("<br/>", " ")), "")
     facts = [f"Least scope of a token: {code(scope[0])}." if scope else "Needs nobody to be signed in."]
     body = operation.get("requestBody", {}).get("content", {})
     if body:

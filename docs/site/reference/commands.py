@@ -30,7 +30,7 @@ def page() -> str:
         command = typer.main.get_command(importlib.import_module(entry.module).app)
         below = getattr(command, "commands", None)
         if not below:
-            lines += list(_one(name, command))
+            lines += [line for line in _one(name, command) if line != plain(entry.summary)]
         for word, one in (below or {}).items():
             lines += [f"### {name} {word}", "", *_one(f"{name} {word}", one)]
     return "\n".join(lines)
@@ -43,7 +43,7 @@ def _one(words: str, command: Any) -> Iterator[str]:
     usage = " ".join(_argument(one) for one in arguments)
     yield from (
         "```text",
-        " ".join(["voicesketch", words, usage, "[OPTIONS]" if options else ""]).rstrip(),
+        " ".join(f"voicesketch {words} {usage} {'[OPTIONS]' if options else ''}".split()),
         "```",
         "",
     )
@@ -77,7 +77,8 @@ def _default(one: Any) -> str:
     if (
         default is None
         or callable(default)
-        or default in ("", (), [], False)
+        or default is False
+        or default in ("", (), [])
         or "UNSET" in repr(default).upper()
     ):
         return ""
@@ -98,4 +99,4 @@ def _of_draw() -> Iterator[str]:
 def _plain_default(action: Any) -> str:
     if action.required:
         return "required"
-    return "" if action.default in (None, False, []) else code(action.default)
+    return "" if action.default is False or action.default in (None, []) else code(action.default)
