@@ -83,6 +83,9 @@ def test_one_process_after_the_other_is_upgraded_across_a_migration_and_old_and_
     jobs: list[tuple[JobView, str | None]] = [(before, None), (draw(place, sent, 71, OFFICES[1]), None)]
     parts = [(part, office) for office in OFFICES for part in ("dashboard", "ticker")]
     for service, host in [*parts, *(("worker", worker) for worker in WORKERS)]:
+        if service == "worker":  # old and new ones have a share in what a new dashboard makes
+            jobs.append((draw(place, sent, 75 + len(jobs), OFFICES[1]), VALUE))
+            until_drawn(place, jobs[-1][0], 0.05)
         place.tree[host] = tree
         place.restart(service, host)
         if (service, host) == ("ticker", OFFICES[0]):
