@@ -19,7 +19,7 @@ export IN OUT DATA PORT
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up install install-dev test soak hosts pictures docs check fix bench golden lock clean distclean
+.PHONY: help demo up install install-dev test soak hosts pictures docs check fix bench golden sbom lock clean distclean
 
 help: ## List what can be made
 	@echo "make TARGET, where TARGET is one of:"
@@ -75,6 +75,13 @@ bench: $(VENV)/.dev ## Measure
 
 golden: $(VENV)/.dev ## Compare our networks and features with the originals' answers
 	@$(BIN)/python -m benchmarks golden
+
+sbom: $(VENV)/.dev ## Write a bill of materials (CycloneDX) of each image into build/sbom
+	@mkdir -p build/sbom
+	@for image in dashboard worker; do \
+		$(BIN)/cyclonedx-py requirements deploy/images/$$image.lock --output-reproducible --of JSON \
+			-o build/sbom/$$image.cdx.json || exit 1; done
+	@echo "Bills of materials: build/sbom/dashboard.cdx.json, build/sbom/worker.cdx.json."
 
 lock: $(VENV)/.dev ## Resolve the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
