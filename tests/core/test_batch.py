@@ -171,6 +171,8 @@ def test_a_dry_run_counts_everything_and_sends_nothing(folder: Path) -> None:
             "model": "default@1",
             "seconds": None,
             "estimate": "Not known yet.",
+            "cost": None,
+            "refused": None,
         }
         words = run(service.url, folder, "--dry-run").stdout
         assert words.splitlines()[0].startswith("1 recordings")

@@ -76,6 +76,7 @@ def test_a_dry_run_says_what_running_again_then_does(place: Place) -> None:
         "items": 3,
         "known": 0,
         "job": None,
+        "refused": None,
     }
     assert len(ada.get("/api/v1/jobs").json["data"]) == 1
     made = ada.post(path, json=plan)
