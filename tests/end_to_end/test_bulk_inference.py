@@ -67,7 +67,8 @@ def test_what_was_drawn_before_is_not_drawn_again(house: House, actors: list[Pat
         assert face.read_bytes() == (tmp_path / "again" / face.name).read_bytes()
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.soak)])
+@pytest.mark.soak  # rounds of tests/faults do this, with more recordings
+@pytest.mark.parametrize("kills", [1, 3])
 def test_a_worker_that_is_killed_costs_nothing_but_time(house: House, actors: list[Path], kills: int) -> None:
     job = house.submit(part(actors, 1), f"killed {kills} times")
     killed = set()
@@ -87,6 +88,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(house: House, actors: li
     assert found.each_drawn_once
 
 
+@pytest.mark.soak  # as above
 def test_the_whole_worker_killed_is_started_again_and_goes_on(house: House, actors: list[Path]) -> None:
     job = house.submit(part(actors, 2), "its worker killed as a whole")
     house.wait_for(job.id, lambda job: job.counts[ItemState.LEASED] > 0)
@@ -155,6 +157,7 @@ def test_only_what_failed_is_tried_again(house: House, tmp_path: Path) -> None:
     assert (ended.with_face, ended.counts[ItemState.FAILED]) == (len(good), len(bad))
 
 
+@pytest.mark.soak  # as above
 def test_a_restart_of_everything_in_mid_job_is_only_a_pause(house: House, actors: list[Path]) -> None:
     job = house.submit(part(actors, 5), "restarted in the middle")
     house.wait_for(job.id, lambda job: job.counts[ItemState.LEASED] > 0)

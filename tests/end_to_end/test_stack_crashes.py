@@ -36,6 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         yield running
 
 
+@pytest.mark.soak  # rounds of tests/faults kill each of them under work
 @pytest.mark.parametrize("name", CHILDREN)
 def test_a_killed_child_comes_back_and_work_goes_on(stack: RunningStack, name: str) -> None:
     before = stack.record().children[name].pid

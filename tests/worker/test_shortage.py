@@ -62,10 +62,13 @@ def test_other_failures_stay_what_they_are() -> None:
 
 def test_a_worker_that_cannot_even_close_does_not_go_on_half_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closing:
+        worker_id = "worker_1"
+
         def close(self) -> None:
             raise OSError("no space left on device")
 
     monkeypatch.setattr(tasks, "_runner", Closing())
+    monkeypatch.setattr(tasks, "_earlier", set())
     with pytest.raises(OSError, match="no space"):
         tasks._end_runner()
     assert tasks._runner is None
