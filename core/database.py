@@ -37,6 +37,8 @@ _ASKS_AFTER_US = {
 }
 _HURRY_MILLISECONDS = 200
 _WRITE_OVER_MILLISECONDS = 500  # nobody else can write meanwhile
+_PAGES_KIB = 32 * 1024  # of a connection, where it has read so much
+_CHECKPOINT_PAGES = 8_000  # 32 MB
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -185,6 +187,10 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA synchronous=FULL")  # a ledger that forgets a commit after a power cut is none
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA mmap_size=0")
+    # Indexes of a large ledger are written to all over: a page that is still at hand need not be read again, and one
+    # that changed twice between two checkpoints is written back once.
+    cursor.execute(f"PRAGMA cache_size=-{_PAGES_KIB}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     # What is deleted is written over, and can no longer be read from the file.
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
