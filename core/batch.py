@@ -7,7 +7,7 @@ Archives and what lies in S3 are taken apart over there, so that only the servic
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -73,12 +73,10 @@ def count_given(client: Client, given: Given, wanted: Wanted) -> Count:
     counted.recordings, counted.left_out = len(intake.lines), intake.left_out
     counted.size_bytes = sum(_size(line) for line in intake.lines)
     for path in given.archives:
-        for entry in _entries(path):
-            if is_side_name(entry.filename.rsplit("/", 1)[-1], wanted):
-                counted.left_out += 1
-            else:
-                counted.recordings += 1
-                counted.size_bytes += entry.file_size
+        entries, recordings = _entries(path), _recordings_in(path, wanted)
+        counted.recordings += len(recordings)
+        counted.left_out += len(entries) - len(recordings)
+        counted.size_bytes += sum(entry.file_size for entry in recordings)
     for address in given.addresses:
         found = client.look_in_s3(address, wanted=wanted)
         counted.recordings += found["recordings"]
@@ -88,8 +86,14 @@ def count_given(client: Client, given: Given, wanted: Wanted) -> Count:
     return counted
 
 
-def send_given(client: Client, given: Given, wanted: Wanted, progress: Progress) -> Batch:
+def send_given(
+    client: Client, given: Given, wanted: Wanted, progress: Progress, before: Callable[[int], None]
+) -> Batch:
     """Sends what the service does not have: files first, then archives, then what lies in S3.
+
+    Args:
+        before: told how many recordings there are on this disk, before the first of them is sent; what it raises
+            keeps all of them here.
 
     Raises:
         InvalidRequest: there is nothing to draw from, or something cannot be read or is not allowed.
@@ -99,6 +103,7 @@ def send_given(client: Client, given: Given, wanted: Wanted, progress: Progress)
     keys = Keys()
     intake = _take_in(given, wanted)
     total = len(intake.lines)
+    before(total + sum(len(_recordings_in(path, wanted)) for path in given.archives))
     if total:
         items = send_all(client, intake.lines, lambda done: progress.step("sending", done, total))
         _add(batch, keys, items, intake.left_out)
@@ -171,6 +176,10 @@ def _entries(path: Path) -> list[zipfile.ZipInfo]:
             return [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InvalidRequest(f"{str(path)!r} is no ZIP archive, or it is damaged.") from error
+
+
+def _recordings_in(path: Path, wanted: Wanted) -> list[zipfile.ZipInfo]:
+    return [one for one in _entries(path) if not is_side_name(one.filename.rsplit("/", 1)[-1], wanted)]
 
 
 def _size(line: Line) -> int:

@@ -328,13 +328,16 @@ def retry_job(
     return moved
 
 
+def too_many(items: int, max_items: int) -> InvalidRequest:
+    """What whoever wants a job of more recordings than one may have is told."""
+    return InvalidRequest(f"A job takes at most {max_items:,} recordings; this one has {items:,}. Split it.")
+
+
 def _check_items(session: Session, owner_id: str, items: Sequence[NewItem], max_items: int) -> None:
     if not items:
         raise InvalidRequest("There is no recording in this job: add at least one.")
     if len(items) > max_items:
-        raise InvalidRequest(
-            f"A job takes at most {max_items:,} recordings; this one has {len(items):,}. Split it."
-        )
+        raise too_many(len(items), max_items)
     seen: set[str] = set()
     for number, item in enumerate(items, start=1):
         if item.key in seen:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from core.batch import Batch, Count, Wanted, count_given, send_given, sort_given
 from core.client import Client
+from core.client.refusals import told_beforehand
 from core.client_views import ErrorCount, JobView
 from core.downloads import CONTACT_SHEET, RESULTS, Download, prepare_folder
 from core.downloads import download as download_results
@@ -95,6 +96,7 @@ def submit(
 
     Raises:
         InvalidRequest: there is nothing to submit, or it cannot be read; nothing was submitted.
+        QuotaExceeded: it would go over a limit; told before anything is sent, as far as that is known by then.
         ServiceUnreachable: nothing was submitted.
     """
     progress = progress or Silent()
@@ -104,7 +106,7 @@ def submit(
     if not earlier:
         wanted = _wanted(client, model)
         try:
-            batch = send_given(client, sort_given(given), wanted, progress)
+            batch = send_given(client, sort_given(given), wanted, progress, _room_for(client, order))
         except KeyboardInterrupt:
             progress.note("Stopped before the job was made: nothing was submitted.")
             raise
@@ -168,6 +170,18 @@ def _check_order(given: Sequence[str | Path], order: Order) -> None:
         raise InvalidRequest("Give either recordings or --job, and not both.")
     if not order.get("earlier") and not given:
         raise InvalidRequest("There is nothing to submit: name a folder, files, a manifest, a ZIP, or --job.")
+
+
+def _room_for(client: Client, order: Order) -> Callable[[int], None]:
+    """Refuses what the service would refuse in the end, so that nobody sends for an hour to hear it."""
+
+    def check(recordings: int) -> None:
+        if recordings:
+            told = client.estimate(recordings, model=order.get("model"), priority=order.get("priority", 0))
+            if told["refused"]:
+                raise told_beforehand(told.get("refused_code"), told["refused"])
+
+    return check
 
 
 def _wanted(client: Client, model: str | None) -> Wanted:

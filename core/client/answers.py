@@ -295,6 +295,7 @@ class EstimateView(TypedDict):
     sentence: str
     cost: CostView | None
     refused: str | None
+    refused_code: str | None
 
 
 class EvaluationOfModel(TypedDict):

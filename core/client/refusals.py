@@ -46,6 +46,11 @@ _BY_STATUS: dict[int, type[VoicesketchError]] = {
 }
 
 
+def told_beforehand(code: str | None, message: str) -> VoicesketchError:
+    """The error that a request would meet, of which the service said before that it would be refused."""
+    return _BY_CODE.get(str(code), Permanent)(message)
+
+
 def refusal(answer: requests.Response, url: str) -> VoicesketchError:
     """The error behind an answer of 400 or more, by a service at `url`."""
     problem = _problem(answer)

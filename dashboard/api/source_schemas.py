@@ -132,6 +132,7 @@ class EstimateView(BaseModel):
     refused: str | None = Field(
         None, description="Why such a job would be refused now; null where it would not."
     )
+    refused_code: str | None = Field(None, description="The code of that, as of a problem.")
 
 
 class S3Place(BaseModel):

@@ -8,8 +8,9 @@ from flask import Response, request
 
 from core import s3_sources
 from core.costs import prices_of
-from core.errors import TooLarge
+from core.errors import Permanent, TooLarge
 from core.estimates import estimate
+from core.jobs import too_many
 from core.manifest import check_manifest
 from core.quotas import refusal_of
 from core.sources import known_recordings
@@ -82,12 +83,18 @@ def how_long(query: EstimateQuery) -> Response:
             priority=query.priority,
             prices=prices_of(here.settings),
         )
-        refused = refusal_of(session, viewer(), items=query.items, size=query.bytes)
+        most = here.settings.max_items_per_job
+        refused: Permanent | None = (
+            too_many(query.items, most)
+            if query.items > most
+            else refusal_of(session, viewer(), items=query.items, size=query.bytes)
+        )
     return answer(
         EstimateView(
             **asdict(replace(found, cost=None)) | {"cost": cost_view(found.cost)},
             sentence=estimate_words(found),
             refused=said(refused.message) if refused else None,
+            refused_code=refused.code if refused else None,
         )
     )
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from core import batch, sending
 from core.batch import sort_given
 from core.cli.submit import app
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, QuotaExceeded
 from core.submission import submit
 from tests.core.small_service import Answer, Asked, in_json, job_answer, problem, small_service
 from tests.core.test_submission import SmallVoicesketch, client_of
@@ -47,8 +47,6 @@ class LargerVoicesketch(SmallVoicesketch):
             return in_json({"items": [item], "left_out": int(number == 0), "next": after})
         if path == "/api/v1/jobs/job_7":
             return in_json(job_answer("completed_with_errors", done=2, cached=1, failed=1))
-        if path == "/api/v1/estimate":
-            return in_json({"model": "default@1", "seconds": None, "sentence": "Not known yet."})
         if path == "/api/v1/jobs" and asked.method == "POST":
             self.posted = asked.json()
             made = json.loads(super().__call__(asked).body)
@@ -107,6 +105,15 @@ def test_files_archives_and_addresses_become_one_job_with_keys_of_their_own(fold
     assert keys == ["a.flac", "a.flac#2", "b.flac", "0.flac", "1.flac", "2.flac"]
     assert here.posted["items"][2]["error_code"] == "encrypted"
     assert (job.total, made.left_out, here.posted["name"]) == (6, 3, "voices and 2 more")
+
+
+def test_what_the_service_would_refuse_is_told_before_anything_is_sent(folder: Path) -> None:
+    here = LargerVoicesketch()
+    here.refusal = "2 of your jobs have not ended yet, and 2 are the most for you."
+    with small_service(here) as service, pytest.raises(QuotaExceeded, match="2 are the most"):
+        submit(client_of(service.url), [folder / "talks.zip", folder / "a.flac"])
+    (asked,) = [one.path for one in service.asked if "/models/" not in one.path]
+    assert asked.startswith("/api/v1/estimate?") and "items=3" in asked
 
 
 def test_large_files_and_archives_go_on_with_the_parts_that_are_missing(

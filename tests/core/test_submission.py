@@ -37,6 +37,7 @@ class SmallVoicesketch:
         self.recordings: set[str] = set()
         self.items: list[dict[str, Any]] = []
         self.has_etags = True
+        self.refusal: str | None = None
 
     def __call__(self, asked: Asked) -> Answer:
         path = asked.path.partition("?")[0]
@@ -54,6 +55,9 @@ class SmallVoicesketch:
             return in_json(job_answer("queued", pending=len(self.items)), 201)
         if path.endswith("/items"):
             return in_json({"data": [self._row(n, face) for n, face in enumerate(self.faces)], "next": None})
+        if path == "/api/v1/estimate":
+            refused = {"refused": self.refusal, "refused_code": self.refusal and "quota_exceeded"}
+            return in_json({"model": "default@1", "seconds": None, "sentence": "Not known yet.", **refused})
         if path.endswith("/results.csv"):
             return Answer(200, b"recording,key\r\n")
         if path.startswith("/api/v1/models/"):

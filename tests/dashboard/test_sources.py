@@ -76,6 +76,9 @@ def test_no_time_is_made_up_where_nothing_was_measured(sqlite_place: Place) -> N
     assert (unmeasured["workers"], unmeasured["seconds"], unmeasured["items_per_second"]) == (1, None, None)
     assert "default@1 has not drawn anything here so far" in unmeasured["sentence"]
     assert ada.get("/api/v1/estimate?model=nothing").status_code == 400
+    large = ada.get("/api/v1/estimate?items=100001").json
+    assert large["refused"] == "A job takes at most 100,000 recordings; this one has 100,001. Split it."
+    assert large["refused_code"] == "invalid_request"
 
 
 def test_the_time_follows_from_what_workers_did_and_from_what_waits(place: Place) -> None:
