@@ -174,8 +174,12 @@ def _entries(path: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise InvalidRequest(f"{str(path)!r} is no ZIP archive, or it is damaged.") from error
+    except OSError as error:
+        raise InvalidRequest(
+            f"{str(path)!r} cannot be read: {(error.strerror or str(error)).lower()}."
+        ) from error
 
 
 def _recordings_in(path: Path, wanted: Wanted) -> list[zipfile.ZipInfo]:

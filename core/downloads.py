@@ -78,14 +78,13 @@ def _fetch_faces(client: Client, faces: Sequence[ItemView], out: Path, counted: 
             fetched += is_new
             counted(here, len(faces))
 
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="download") as threads:
-        waiting = [threads.submit(one, item) for item in faces]
-        try:
-            for future in waiting:
-                future.result()
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="download")
+    try:
+        for future in [threads.submit(one, item) for item in faces]:
+            future.result()
+    finally:
+        # As in `core.sending`: after Ctrl-C nobody is waited for.
+        threads.shutdown(wait=False, cancel_futures=True)
     return fetched
 
 

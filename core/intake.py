@@ -120,11 +120,11 @@ def _walk(folder: Path, intake: Intake, wanted: Literal["voice", "face"]) -> Ite
     """Files of a folder and of those in it, by name. Each real folder is entered once, so links cannot loop."""
     entered: set[tuple[int, int]] = set()
 
-    def enter(here: Path) -> Iterator[Path]:
+    def inside(here: Path) -> Iterator[tuple[Path, os.DirEntry[str]]]:
         try:
             status = here.stat()
             if (status.st_dev, status.st_ino) in entered:
-                return
+                return iter(())
             entered.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
                 found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
@@ -133,17 +133,22 @@ def _walk(folder: Path, intake: Intake, wanted: Literal["voice", "face"]) -> Ite
                 f"The folder {_readable(str(here))!r} cannot be read: {_reason(error)}. "
                 "Nothing was submitted."
             ) from error
-        for entry in found:
-            if entry.name.startswith("."):
-                intake.hidden_files += 1
-            elif _is_folder(entry):
-                yield from enter(here / entry.name)
-            elif _is_side_file(entry, wanted):
-                intake.side_files += 1
-            else:
-                yield here / entry.name
+        return ((here / entry.name, entry) for entry in found)
 
-    return enter(folder)
+    # Not a function that calls itself: folders lie in folders deeper than Python's stack reaches.
+    levels = [inside(folder)]
+    while levels:
+        path, entry = next(levels[-1], (None, None))
+        if path is None or entry is None:
+            levels.pop()
+        elif entry.name.startswith("."):
+            intake.hidden_files += 1
+        elif _is_folder(entry):
+            levels.append(inside(path))
+        elif _is_side_file(entry, wanted):
+            intake.side_files += 1
+        else:
+            yield path
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

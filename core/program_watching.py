@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -33,7 +34,9 @@ class ProgramLine:
         before, at = self._told
         now = time.monotonic()
         if self._is_live:
-            self._stream.write(f"\r\x1b[K{text}" + ("\n" if is_last else ""))
+            # A line that goes on in the next one could not be taken back.
+            shown = text[: max(1, shutil.get_terminal_size().columns - 1)]
+            self._stream.write(f"\r\x1b[K{shown}" + ("\n" if is_last else ""))
             self._stream.flush()
             self._told = ("" if is_last else text, now)
         elif text != before and (is_last or not at or now - at >= self._every):

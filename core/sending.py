@@ -48,14 +48,13 @@ def send_all(client: Client, lines: Sequence[Line], counted: Counted) -> list[Ne
             counted(done)
         return item
 
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="send") as threads:
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="send")
+    try:
         waiting = [threads.submit(one, line) for line in lines]
-        try:
-            return [future.result() for future in waiting]
-        except BaseException:
-            # Ctrl-C included: without this, leaving the block would first send all that is still in line.
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+        return [future.result() for future in waiting]
+    finally:
+        # Nobody is waited for: after Ctrl-C a thread to which a service says nothing would hold us for minutes.
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _send(client: Client, line: Line, sent: set[str]) -> NewItem:

@@ -99,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with progress:
             task = Task(folders, kind, options.device, options.seed)
             outcomes, version = draw_all(lines, options.out, task, progress)
+        _finish(outcomes, options.out, version, kind, as_json=options.json)
     except InvalidRequest as error:
         return _refuse(error.message)
     except ModelError as error:
@@ -107,7 +108,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{options.out} cannot be written: {error.strerror or error}.")
     except KeyboardInterrupt:
         return INTERRUPTED
-    _finish(outcomes, options.out, version, kind, as_json=options.json)
     return SOME_FAILED if any(not outcome.result.face for outcome in outcomes) else ALL_DONE
 
 

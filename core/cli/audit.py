@@ -25,7 +25,7 @@ def audit(
 ) -> None:
     """Show who changed what that others rely on, newest first; for operators and administrators."""
     with told():
-        from core.cli.showing import one_line, print_json, print_table
+        from core.cli.showing import moment, one_line, print_json, print_table
 
         entries = list(connect(url, token, data).audit(limit=limit, subject=subject))
         if as_json:
@@ -34,7 +34,7 @@ def audit(
         rows = [("WHEN", "WHO", "WHAT", "OF")]
         rows += [
             (
-                entry["at"][:19].replace("T", " "),
+                moment(entry["at"], seconds=True),
                 one_line(entry["actor_name"]),
                 one_line(entry["action"]),
                 one_line(entry["subject"]),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
+from core.cli.becoming import become
 from core.cli.endings import Ending, end
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine; needs a checkout of the repository.")
@@ -38,5 +38,4 @@ def _become(name: str, arguments: list[str]) -> NoReturn:
             f"and call `.venv/bin/voicesketch bench {name}` there.",
         )
     path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606 - no shell is wanted
+    become(f"benchmarks.{name}", arguments, {**os.environ, "PYTHONPATH": path})

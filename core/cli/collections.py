@@ -47,13 +47,13 @@ def show(
     """One collection: files, people with both a voice and a face, and what came last."""
     with told():
         one = connect(url, token, data).collection(name, layout=layout)
-        from core.cli.showing import one_line, print_json
+        from core.cli.showing import moment, one_line, print_json
 
         if as_json:
             print_json(dict(one.raw))
             return
         pairs = f"{one.pairs:,} pairs" if one.pairs is not None else one_line(one.problem or "")
-        typer.echo(f"{one_line(one.name)}  {one.files:,} files, {pairs}, begun {one.created_at}")
+        typer.echo(f"{one_line(one.name)}  {one.files:,} files, {pairs}, begun {moment(one.created_at)}")
         for path in one.newest:
             typer.echo(f"  {one_line(path)}")
 

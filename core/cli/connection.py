@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,4 +34,7 @@ def connect(url: str | None, token: str | None, data: Path | None) -> Client:
     """The service these options mean."""
     from core.service import find_service
 
-    return find_service(url=url, token=token, data=data)
+    # As curl, OpenSSL and requests call it: for services whose certificate is of an authority of one's own.
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    ca_file = next((Path(os.environ[name]) for name in names if os.environ.get(name)), None)
+    return find_service(url=url, token=token, data=data, ca_file=ca_file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +32,13 @@ def demo(
     """Start everything, draw a folder of recordings through the queue, stop."""
     with told():
         from core.errors import InvalidRequest
+        from core.result_folder import prepare_folder
         from core.submission import submit_and_wait
 
+        # Said before anything is started.
         if not recordings.exists():
-            # Said before anything is started.
             raise InvalidRequest(f"There is nothing at {recordings}; name a folder of recordings with --in.")
+        prepare_folder(out)
         with _service(data) as client:
             result = submit_and_wait(client, [recordings], out, progress=True)
         if as_json:
@@ -60,14 +61,14 @@ def demo(
 def _service(data: Path) -> Iterator[Client]:
     """A stack of our own while the block lasts, or the one that already runs on the folder."""
     from core.client import Client
+    from core.service import find_service
     from core.stack.folder import DataFolder, is_locked
     from core.stack.launch import running_stack
 
     folder = DataFolder(data.absolute())
     if is_locked(folder):
         typer.echo(f"A stack already runs on {data}; it does the work and is left running.", err=True)
-        known = json.loads(folder.client.read_text())
-        yield Client(known["url"], known["token"])
+        yield find_service(data=data)
         return
     typer.echo(f"Starting broker, object store, worker and dashboard in {data} …", err=True)
     with running_stack(data, environ=os.environ) as stack:

@@ -74,9 +74,10 @@ def _look(
     from core.doctor.round import of_a_place, of_this_machine
     from core.doctor.variables import loaded, misspelt
     from core.errors import VoicesketchError
+    from core.stack.keeping import names_a_ledger, settings_of_place
 
     findings = of_this_machine(data, facts, os.environ)
-    if _environment_names_it():
+    if names_a_ledger(os.environ):
         settings, unusable = loaded(os.environ)
         findings += unusable
         if settings is None:
@@ -86,8 +87,6 @@ def _look(
     findings += misspelt(os.environ)
     try:
         if facts["stack"]["running"] and url is None:
-            from core.stack.keeping import settings_of_place
-
             with settings_of_place(data, os.environ) as settings:
                 findings += of_a_place(settings)
         if facts["stack"]["running"] or url is not None:
@@ -95,13 +94,6 @@ def _look(
     except VoicesketchError as error:
         return findings, None, [error.message]
     return findings, None, []
-
-
-def _environment_names_it() -> bool:
-    from core.config import PREFIX
-
-    name = f"{PREFIX}DATABASE_URL"
-    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 def _ask_parts(settings: Settings) -> dict[str, Any] | None:

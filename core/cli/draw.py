@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import typer
+
+from core.cli.becoming import become
 
 app = typer.Typer()
 
@@ -17,4 +16,4 @@ app = typer.Typer()
 )
 def draw(context: typer.Context) -> None:
     """Draw faces from recordings here and now, with no server at all."""
-    os.execv(sys.executable, [sys.executable, "-m", "worker.draw", *context.args])  # noqa: S606 - no shell is wanted
+    become("worker.draw", context.args)

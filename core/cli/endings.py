@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 
 import typer
+
+# What writing to standard output may meet: a full disk, a limit, a terminal or a file that is gone.
+_OF_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
 class Ending(IntEnum):
@@ -34,9 +38,47 @@ def told() -> Iterator[None]:
     except KeyboardInterrupt:
         end(Ending.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output, such as `head`, has enough; Python would complain once more while it leaves.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output, such as `head`, has enough.
+        forget_output()
         end(Ending.ALL_DONE)
+    except OSError as error:
+        if error.filename is None:
+            if error.errno not in _OF_OUTPUT:
+                raise
+            forget_output()
+        end(Ending.WRONG_USAGE, _of_a_file(error))
+    except Exception as error:
+        sentence = _of_the_ledger(error)
+        if sentence is None:
+            raise
+        end(Ending.UNREACHABLE, sentence)
+
+
+def forget_output() -> None:
+    """What is still to be printed goes nowhere: Python would complain once more while it leaves."""
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none of the operating system's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _of_a_file(error: OSError) -> str:
+    """What this machine refused: a full disk, missing rights, a name that is too long."""
+    reason = (error.strerror or str(error)).lower()
+    if error.filename is None:
+        return f"The output cannot be written: {reason}."
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    return f"{name!r} cannot be used: {reason}."
+
+
+def _of_the_ledger(error: Exception) -> str | None:
+    """A sentence where a database refused; None where it was none."""
+    # Not imported: most commands never load it, and then it was none.
+    sqlalchemy = sys.modules.get("sqlalchemy.exc")
+    if sqlalchemy is None or not isinstance(error, sqlalchemy.DBAPIError):
+        return None
+    lines = str(error.orig).strip().splitlines() or ["no reason was given"]
+    return (
+        f"The ledger cannot be used: {lines[0].strip().rstrip('.')}. What is wrong there: voicesketch doctor"
+    )
 
 
 def end(code: Ending, sentence: str = "") -> None:

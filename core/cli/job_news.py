@@ -19,7 +19,7 @@ def timeline(
 ) -> None:
     """The states a job went through: when, and by whom."""
     with told():
-        from core.cli.showing import one_line, print_json, print_table
+        from core.cli.showing import moment, one_line, print_json, print_table
 
         client = connect(url, token, data)
         moves = client.timeline(found(client, job_id))
@@ -29,7 +29,7 @@ def timeline(
         rows = [("WHEN", "STATE", "BY", "WHY")]
         rows += [
             (
-                move["at"][:19].replace("T", " "),
+                moment(move["at"], seconds=True),
                 move["new"],
                 one_line(move["actor"]),
                 one_line(move["reason"] or ""),
@@ -50,7 +50,7 @@ def log(
 ) -> None:
     """What the program of a training, evaluation or analysis said last."""
     with told():
-        from core.cli.showing import one_line, print_json
+        from core.cli.showing import moment, one_line, print_json
 
         client = connect(url, token, data)
         lines = client.log(found(client, job_id), limit=limit)["data"]
@@ -58,7 +58,7 @@ def log(
             print_json(lines)
             return
         for line in lines:
-            typer.echo(one_line(f"{line['at'][:19].replace('T', ' ')}  {line['level']:<7} {line['text']}"))
+            typer.echo(one_line(f"{moment(line['at'], seconds=True)}  {line['level']:<7} {line['text']}"))
 
 
 @app.command()

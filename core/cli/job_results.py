@@ -169,6 +169,8 @@ def _write(pieces: Iterable[bytes], out: Path | None) -> None:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
+    if out.is_dir():
+        raise InvalidRequest(f"{str(out)!r} is a folder; name a file in it.")
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with unfinished.open("wb") as file:

@@ -57,23 +57,21 @@ def list_jobs(
     with told():
         from core.cli.showing import print_jobs, print_json
 
-        jobs = list(
-            connect(url, token, data).jobs(
-                limit=limit,
-                state=state,
-                kind=kind,
-                search=search,
-                owner=owner,
-                model=model,
-                label=label,
-                since=since,
-                sort=None if sort is Sort.NEWEST else sort.value,
-            )
-        )
+        narrowing = {
+            "state": state,
+            "kind": kind,
+            "search": search,
+            "owner": owner,
+            "model": model,
+            "label": label,
+            "since": since,
+        }
+        order = None if sort is Sort.NEWEST else sort.value
+        jobs = list(connect(url, token, data).jobs(limit=limit, sort=order, **narrowing))
         if as_json:
             print_json([dict(job.raw) for job in jobs])
         else:
-            print_jobs(jobs)
+            print_jobs(jobs, narrowed=any(narrowing.values()))
 
 
 @app.command()

@@ -7,15 +7,20 @@ boto3, and a shell script that calls `voicesketch jobs list` should not wait for
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from core.cli.endings import Ending
+
 OLDEST_PYTHON = (3, 11)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -90,12 +95,26 @@ app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},  # commands take it over from here
     help="Draws a plausible face from a recording of a voice. A face is a model's guess, never a likeness.",
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"voicesketch {version('voicesketch')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options() -> None:
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
     """Without a callback, Typer would take the application for a single command."""
 
 
@@ -103,7 +122,37 @@ def main() -> None:
     if sys.version_info < OLDEST_PYTHON:
         version = ".".join(map(str, sys.version_info[:2]))
         sys.exit(f"voicesketch needs Python 3.11 or newer; this is Python {version}.")
-    app(prog_name="voicesketch")
+    _print_whatever_comes()
+    _leave_proxies_out_of_this_machine()
+    try:
+        app(prog_name="voicesketch")
+    except SystemExit as ended:
+        if ended.code == Ending.INTERRUPTED:
+            _go_at_once()
+        raise
+
+
+def _print_whatever_comes() -> None:
+    """Names come from strangers; a terminal that has no letter for one gets its number, and not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # neither closed nor put in place by somebody else
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_proxies_out_of_this_machine() -> None:
+    """What a stack on this machine is asked must not go to a company's proxy, by whichever library it is asked."""
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), *LOOPBACK]))
+
+
+def _go_at_once() -> None:
+    """After Ctrl-C: a thread that waits for an answer would hold the program for as long as it waits."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # nobody reads it any more, or there is none
+            continue
+    os._exit(Ending.INTERRUPTED)
 
 
 if __name__ == "__main__":

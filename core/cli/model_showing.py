@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from core.cli.showing import one_line, print_table, size
+from core.cli.showing import moment, one_line, print_table, size
 from core.client.answers import ComparisonView
 from core.client_views import ModelView
 from core.metric_words import in_order, metric_interval, metric_number, metric_title
@@ -20,7 +20,7 @@ def print_models(models: Sequence[ModelView]) -> None:
             one_line(model.label),
             one_line(model.kind),
             size(model.size_bytes),
-            _minute(model.created_at),
+            moment(model.created_at),
             one_line(", ".join(model.aliases)),
             _headline(model.raw.get("headline")),
         )
@@ -34,7 +34,7 @@ def print_model(
 ) -> None:
     also = f", also {', '.join(model.aliases)}" if model.aliases else ""
     typer.echo(one_line(f"{model.label}{also}"))
-    typer.echo(one_line(f"  {model.kind}, {size(model.size_bytes)}, created {model.created_at}"))
+    typer.echo(one_line(f"  {model.kind}, {size(model.size_bytes)}, created {moment(model.created_at)}"))
     _print_lineage(lineage)
     for evaluation in evaluations:
         typer.echo(one_line(f"  on {evaluation['dataset']}, {evaluation['split']}:"))
@@ -59,7 +59,7 @@ def print_moves(alias: str, moves: Sequence[Mapping[str, Any]]) -> None:
     rows = [("WHEN", "WHAT", "FROM", "TO", "BY", "WHY")]
     rows += [
         (
-            _minute(move["at"]),
+            moment(move["at"]),
             move["kind"],
             one_line(move["before"] or ""),
             one_line(move["after"]),
@@ -128,7 +128,3 @@ def _headline(best: Mapping[str, Any] | None) -> str:
     interval = metric_interval(best["name"], best)
     more = f" ({interval})" if interval else ""
     return one_line(f"{best['title']}: {metric_number(best['name'], best['value'])}{more}, {best['dataset']}")
-
-
-def _minute(at: str) -> str:
-    return at[:16].replace("T", " ")

@@ -94,7 +94,7 @@ def aliases(as_json: AsJson = False, data: Data = None, url: Url = None, token: 
     """What every alias points at, and where rolling it back would lead."""
     with told():
         found = connect(url, token, data).aliases()
-        from core.cli.showing import one_line, print_json, print_table
+        from core.cli.showing import moment, one_line, print_json, print_table
 
         if as_json:
             print_json(found)
@@ -104,7 +104,7 @@ def aliases(as_json: AsJson = False, data: Data = None, url: Url = None, token: 
             (
                 one_line(one["alias"]),
                 one_line(one["model"]),
-                one["moved_at"][:16].replace("T", " "),
+                moment(one["moved_at"]),
                 one_line(one["rolls_back_to"] or "-"),
             )
             for one in found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.cli.becoming import become
 from core.cli.connection import AsJson, Data, Token, Url, connect
 from core.cli.endings import Ending, end, told
 from core.slips import slip_words
@@ -243,7 +242,7 @@ def _become_local(
     arguments += ["--layout", layout, "--faces", options.faces, *extra]
     for what, column in options.columns.items():
         arguments += ["--column", f"{what}={column}"]
-    os.execv(sys.executable, [sys.executable, "-m", "worker.prepare", *arguments])  # noqa: S606 - no shell is wanted
+    become("worker.prepare", arguments)
 
 
 def _show_plan(plan: Plan, *, as_json: bool) -> None:

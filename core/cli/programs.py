@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from core.cli.becoming import become
 from core.cli.endings import Ending, end
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def watch(client: Client, job_id: str, *, as_json: bool) -> None:
 
 def show(client: Client, job: JobView, *, as_json: bool) -> None:
     """One job of a program, with where it stands and what it ended with."""
-    from core.cli.showing import one_line, print_errors, print_json
+    from core.cli.showing import moment, one_line, print_errors, print_json
     from core.program_watching import describe_progress
 
     told = client.training(job.id)
@@ -70,7 +69,7 @@ def show(client: Client, job: JobView, *, as_json: bool) -> None:
     typer.echo(f"{job.id}  {one_line(job.name)}")
     where = "" if job.is_final else describe_progress(told.get("progress") or {})
     typer.echo(one_line(f"  {job.state.value}{': ' + where if where else ''}"))
-    typer.echo(one_line(f"  {job.kind} {job.model} on {job.dataset}, created {job.created_at}"))
+    typer.echo(one_line(f"  {job.kind} {job.model} on {job.dataset}, created {moment(job.created_at)}"))
     result = told.get("result") or {}
     for label in told.get("models") or ():
         typer.echo(one_line(f"  registered {label}"))
@@ -134,7 +133,7 @@ def become_local(
         "device": device,
     }
     arguments = [str(out), "--request", json.dumps(request), *(["--json"] if as_json else [])]
-    os.execv(sys.executable, [sys.executable, "-m", "worker.run_local", *arguments])  # noqa: S606 - no shell is wanted
+    become("worker.run_local", arguments)
 
 
 def pairs(given: list[str] | None, option: str, example: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ def restore(
         from core.backup_restore import restore as bring_back
         from core.cli.showing import one_line, print_json
         from core.progress import make_progress
-        from core.stack.keeping import settings_of_place
+        from core.stack.keeping import names_a_ledger, settings_of_place
 
         differing: dict[str, str] = {}
         with Contents() as contents, make_progress() as progress:
@@ -58,5 +58,5 @@ def restore(
         )
         for name, value in differing.items():
             typer.echo(one_line(f"It was set otherwise there: {name}={value}"))
-        if not check and not os.environ.get("VOICESKETCH_DATABASE_URL"):
+        if not check and not names_a_ledger(os.environ):
             typer.echo(f"Start it: voicesketch up --data {data}")

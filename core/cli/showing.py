@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -18,17 +19,32 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def print_jobs(jobs: Sequence[JobView]) -> None:
+def moment(at: str, *, seconds: bool = False) -> str:
+    """A time as the service tells it, in the zone of this machine."""
+    try:
+        when = datetime.fromisoformat(at).astimezone()
+    except ValueError:
+        return one_line(at)
+    return when.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+
+
+def print_jobs(jobs: Sequence[JobView], *, narrowed: bool = False) -> None:
+    """Args:
+    narrowed: only some jobs were asked for, so that none is no sign of there being none.
+    """
     if not jobs:
-        typer.echo("There is no job yet. Make one: voicesketch submit FOLDER")
+        none = (
+            "There is no such job."
+            if narrowed
+            else "There is no job yet. Make one: voicesketch submit FOLDER"
+        )
+        typer.echo(none)
         return
     rows = [("JOB", "STATE", "DONE", "FAILED", "CREATED", "NAME")]
     for job in jobs:
         failed = str(sum(error.count for error in job.errors) or job.raw["request_counts"]["failed"] or "")
-        created = job.created_at[:16].replace("T", " ")
-        rows.append(
-            (job.id, job.state.value, f"{job.with_face}/{job.total}", failed, created, one_line(job.name))
-        )
+        done = f"{job.with_face}/{job.total}"
+        rows.append((job.id, job.state.value, done, failed, moment(job.created_at), one_line(job.name)))
     print_table(rows)
 
 
@@ -36,9 +52,9 @@ def print_job(job: JobView) -> None:
     typer.echo(f"{job.id}  {one_line(job.name)}")
     typer.echo(f"  {job.state.value}: {describe(job)}")
     if job.kind == "prepare":
-        typer.echo(f"  dataset {job.dataset}, {job.with_face} steps done, created {job.created_at}")
+        typer.echo(f"  dataset {job.dataset}, {job.with_face} steps done, created {moment(job.created_at)}")
     else:
-        typer.echo(f"  model {job.model}, {job.with_face} with a face, created {job.created_at}")
+        typer.echo(f"  model {job.model}, {job.with_face} with a face, created {moment(job.created_at)}")
     if cost := job.raw.get("cost"):
         typer.echo(f"  {cost['sentence']}")
     print_errors(job)
@@ -57,7 +73,7 @@ def print_datasets(datasets: Sequence[DatasetView]) -> None:
             f"{dataset.summary.get('rejected', 0):,}",
             duration(dataset.summary.get("seconds_of_speech", 0)),
             size(dataset.size_bytes),
-            dataset.created_at[:16].replace("T", " "),
+            moment(dataset.created_at),
         )
         for dataset in datasets
     ]
@@ -67,7 +83,9 @@ def print_datasets(datasets: Sequence[DatasetView]) -> None:
 def print_dataset(dataset: DatasetView) -> None:
     summary = dataset.summary
     typer.echo(one_line(f"{dataset.label}  sha256 {dataset.sha256}"))
-    typer.echo(one_line(f"  made by {dataset.job}, {size(dataset.size_bytes)}, created {dataset.created_at}"))
+    typer.echo(
+        one_line(f"  made by {dataset.job}, {size(dataset.size_bytes)}, created {moment(dataset.created_at)}")
+    )
     typer.echo(
         f"  {summary.get('entries', 0):,} inputs of {summary.get('people', 0):,} people, "
         f"{duration(summary.get('seconds_of_speech', 0))} of speech"

@@ -137,7 +137,8 @@ def _show(result: SubmitResult, *, as_json: bool, waited: bool) -> None:
     elif waited:
         print_result(result)
     else:
-        typer.echo(f"{result.total} recordings submitted. Watch it: voicesketch jobs watch {result.job_id}")
+        count = "1 recording" if result.total == 1 else f"{result.total} recordings"
+        typer.echo(f"{count} submitted. Watch it: voicesketch jobs watch {result.job_id}")
     if result.webhook_secret and not as_json:
         typer.echo(f"The secret that signs the note of its end, told this once: {result.webhook_secret}")
     if waited and not result.all_done:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core.cli.endings import told
+from core.cli.endings import forget_output, told
 
 app = typer.Typer()
 
@@ -29,4 +30,13 @@ def up(
     with told():
         from core.stack.supervisor import run_stack
 
-        run_stack(data, port, os.environ, typer.echo)
+        run_stack(data, port, os.environ, _say)
+
+
+def _say(line: str) -> None:
+    try:
+        typer.echo(line)
+    except OSError as error:
+        # `up | head`, or a terminal that was closed: what runs goes on, or ends in good order.
+        if error.errno in (errno.EPIPE, errno.EIO):
+            forget_output()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from core.config import Settings
     from core.database import Database
+    from core.stack.folder import DataFolder
     from core.tables import User
 
 app = typer.Typer(no_args_is_help=True, help="Add people, and make sign-in links for them.")
@@ -41,19 +42,20 @@ def list_users(data: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     with told(), _ledger(data) as (database, _):
         from sqlalchemy import select
 
+        from core.cli.showing import one_line
         from core.tables import User
 
         with database.read() as session:
             users = session.scalars(select(User).order_by(User.created_at)).all()
-    if as_json:
-        rows = [
-            {"name": user.name, "role": user.role, "created_at": user.created_at.isoformat()}
-            for user in users
-        ]
-        typer.echo(json.dumps(rows, indent=1))
-    else:
+        if as_json:
+            rows = [
+                {"name": user.name, "role": user.role, "created_at": user.created_at.isoformat()}
+                for user in users
+            ]
+            typer.echo(json.dumps(rows, indent=1))
+            return
         for user in users:
-            typer.echo(f"{user.name:<24} {user.role}")
+            typer.echo(f"{one_line(user.name):<24} {user.role}")
 
 
 @app.command()
@@ -164,15 +166,16 @@ def quota(
             _change_quota(database, name, change)
         with database.read() as session:
             uses = uses_of(session, _find(session, name))
-    if as_json:
-        rows = [
-            {"limit": use.limit.value, "most": use.most, "used": use.used, "own": use.is_own} for use in uses
-        ]
-        typer.echo(json.dumps(rows, indent=1))
-        return
-    for use in uses:
-        most = "no limit" if use.most is None else f"{use.used:,} of {use.most:,}"
-        typer.echo(f"{use.limit.value:<14} {most}{'' if use.is_own else ' (by the role)'}")
+        if as_json:
+            rows = [
+                {"limit": use.limit.value, "most": use.most, "used": use.used, "own": use.is_own}
+                for use in uses
+            ]
+            typer.echo(json.dumps(rows, indent=1))
+            return
+        for use in uses:
+            most = "no limit" if use.most is None else f"{use.used:,} of {use.most:,}"
+            typer.echo(f"{use.limit.value:<14} {most}{'' if use.is_own else ' (by the role)'}")
 
 
 def _change_quota(database: Database, name: str, change: Mapping[str, int | str | None]) -> None:
@@ -231,28 +234,45 @@ def _ledger(data: Path) -> Iterator[tuple[Database, str]]:
     """The ledger of a data folder, or the one that the environment names, and where its dashboard is reached."""
     import os
 
-    from core.config import PREFIX, load_settings
+    from core.config import load_settings
     from core.database import Database
-    from core.errors import NotFound
+    from core.errors import Conflict, NotFound
     from core.quotas import enforce
+    from core.schema_fit import Fit, fit_of
     from core.stack.folder import DataFolder
+    from core.stack.keeping import names_a_ledger
 
     settings: Settings | None = None
-    if os.environ.get(f"{PREFIX}DATABASE_URL"):
+    if names_a_ledger(os.environ):
         settings = load_settings()
         address, url = settings.database_url, settings.public_url
+        how = "python -m core.bootstrap"
     else:
         folder = DataFolder(data.absolute())
+        how = f"voicesketch up --data {data}"
         if not folder.ledger.exists():
-            raise NotFound(
-                f"There is no ledger in {data}. Start a stack there first: voicesketch up --data {data}"
-            )
-        address = f"sqlite:///{folder.ledger}"
-        url = json.loads(folder.client.read_text())["url"]
+            raise NotFound(f"There is no ledger in {data}. Start a stack there first: {how}")
+        address, url = f"sqlite:///{folder.ledger}", _address_of(folder)
     database = Database(address)
-    if settings is not None:
-        enforce(database, settings)
     try:
+        with database.read() as session:
+            if fit_of(session) in (Fit.EMPTY, Fit.BEHIND):
+                raise Conflict(f"The ledger lacks tables of this version. Make it ready first: {how}")
+        if settings is not None:
+            enforce(database, settings)
         yield database, url
     finally:
         database.dispose()
+
+
+def _address_of(folder: DataFolder) -> str:
+    """Where the dashboard of a data folder is, or was when it ran last."""
+    from core.errors import NotFound
+
+    try:
+        return str(json.loads(folder.client.read_text("utf-8"))["url"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotFound(
+            f"{folder.client} does not tell where the dashboard is. A start writes it anew: voicesketch up "
+            f"--data {folder.path}"
+        ) from error

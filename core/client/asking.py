@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -13,7 +14,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from core.client.patience import PATIENCE, only_if_refused
-from core.client.refusals import refusal, unreachable
+from core.client.refusals import refusal, sent_on, unreachable
 from core.errors import InvalidRequest, ServiceUnreachable
 
 PREFIX = "/api/v1"
@@ -30,8 +31,14 @@ Kind = TypeVar("Kind")
 class Asking:
     """One service and one token. Safe to use from several threads."""
 
-    def __init__(self, url: str, token: str, *, retries: Retry | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, *, retries: Retry | None = None, ca_file: Path | None = None
+    ) -> None:
+        """Args:
+        ca_file: certificates of the authorities that are believed, PEM; those of `certifi` where left out.
+        """
         self.url = url.rstrip("/")
+        self._believed: str | bool = True if ca_file is None else str(ca_file)
         self._origin = urlsplit(self.url)[:2]
         self._token = token
         self._retries = retries or PATIENCE
@@ -97,13 +104,13 @@ class Asking:
         try:
             answer = self._session(once).request(method, url, allow_redirects=False, **extra)
         except requests.RequestException as error:
-            raise unreachable(self.url) from error
+            raise unreachable(self.url, error) from error
         if answer.status_code >= 400:
             with answer:
                 raise refusal(answer, self.url)
         if answer.is_redirect:
             answer.close()
-            raise unreachable(self.url)
+            raise sent_on(self.url, answer)
         return answer
 
     def _session(self, once: bool) -> requests.Session:
@@ -113,6 +120,7 @@ class Asking:
         if session is None:
             session = requests.Session()
             session.trust_env = False  # neither ~/.netrc nor a proxy may come between us and the service
+            session.verify = self._believed
             session.headers["Authorization"] = f"Bearer {self._token}"
             adapter = HTTPAdapter(max_retries=only_if_refused(self._retries) if once else self._retries)
             session.mount("http://", adapter)

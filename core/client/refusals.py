@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -69,8 +73,51 @@ def refusal(answer: requests.Response, url: str) -> VoicesketchError:
     return kind(detail or None)
 
 
-def unreachable(url: str) -> ServiceUnreachable:
-    return ServiceUnreachable(f"No voicesketch answers at {url}; start one with: voicesketch up")
+def unreachable(url: str, why: BaseException | None = None) -> ServiceUnreachable:
+    """The error for a service at `url` of which no answer came.
+
+    Args:
+        why: what the library said; what it says of a certificate, a name or a time limit is told on.
+    """
+    sentence = f"No voicesketch answers at {url}; start one with: voicesketch up"
+    for reason in _reasons(why):
+        match reason:
+            case ssl.SSLCertVerificationError():
+                sentence = (
+                    f"The certificate of {url} is not accepted here: {reason.verify_message}. An authority of your "
+                    "own is named in SSL_CERT_FILE."
+                )
+                break
+            case ssl.SSLError():
+                sentence = f"What answers at {url} speaks no TLS that is understood here; check --url."
+            case socket.gaierror():
+                sentence = f"This machine knows no host {urlsplit(url).hostname!r}; check --url."
+            case TimeoutError():
+                sentence = f"Nothing at {url} answers in time; see whether it runs, and try again."
+    return ServiceUnreachable(sentence)
+
+
+def sent_on(url: str, answer: requests.Response) -> ServiceUnreachable:
+    """The error for an address that sends whoever asks to another one, as http often does to https."""
+    to = urlsplit(answer.headers.get("Location", ""))
+    elsewhere = to.scheme in ("http", "https") and to.netloc and (to.scheme, to.netloc) != urlsplit(url)[:2]
+    if not elsewhere:
+        return unreachable(url)
+    # Not followed: whoever answers there would get the token.
+    return ServiceUnreachable(f"{url} sends on to {to.scheme}://{to.netloc}; give that address with --url.")
+
+
+def _reasons(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what lies behind it; libraries hand the one on inside the other."""
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
 
 
 def _quota(detail: str, told: Any) -> QuotaExceeded:

@@ -16,6 +16,8 @@ LITTLE_SPACE = 2**30  # bytes
 NO_SPACE = 2**20
 # SQLAlchemy would read what follows as options of the ledger's address.
 UNUSABLE = "?"
+# What a disk of its own has at its top.
+NOBODYS = frozenset({"lost+found"})
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def locked(path: Path) -> Iterator[DataFolder]:
     """Makes the folder where needed and holds it while the block runs.
 
     Raises:
-        StackError: it cannot be written to, or another stack holds it.
+        StackError: it cannot be written to, holds something else, or another stack holds it.
     """
     folder = DataFolder(path.absolute())
     if UNUSABLE in str(folder.path):
@@ -90,6 +92,7 @@ def locked(path: Path) -> Iterator[DataFolder]:
         )
     try:
         folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_ours(folder)
         folder.path.chmod(0o700)
         for part in (folder.log("any").parent, folder.run):
             part.mkdir(exist_ok=True, mode=0o700)
@@ -104,6 +107,20 @@ def locked(path: Path) -> Iterator[DataFolder]:
     finally:
         # The lock goes with the descriptor; the file stays, or two processes could hold locks on two files.
         os.close(descriptor)
+
+
+def _check_ours(folder: DataFolder) -> None:
+    """A folder of other things would be closed to everybody else, and nobody could tell what in it is ours.
+
+    Raises:
+        StackError: it has something in it, and none of what a stack leaves.
+    """
+    found = {entry.name for entry in folder.path.iterdir()} - NOBODYS
+    ours = (folder.lock, folder.ledger, folder.credentials)
+    if found and not found.intersection(path.name for path in ours):
+        raise StackError(
+            f"The folder {folder.path} holds other things; choose a new or an empty one with --data."
+        )
 
 
 def _lock(descriptor: int, folder: DataFolder) -> None:

@@ -107,7 +107,7 @@ def _sqlite() -> dict[str, Any]:
 def _devices() -> dict[str, Any]:
     try:
         answer = subprocess.run(
-            [sys.executable, "-c", ASK_TORCH],
+            [sys.executable, "-P", "-c", ASK_TORCH],  # -P: no `torch.py` of this folder is asked
             capture_output=True,
             text=True,
             timeout=DEVICE_SECONDS,

@@ -25,6 +25,12 @@ _NOT_ASKED = {"valkey": 0, "dashboard": 0}
 _STOP_SECONDS = 3.5  # as long as the stack gives it
 
 
+def names_a_ledger(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names the place, as on several machines; by itself, or by a file with the secret."""
+    name = f"{PREFIX}DATABASE_URL"
+    return bool(environ.get(name) or environ.get(f"{name}_FILE"))
+
+
 @contextmanager
 def settings_of_place(data: Path, environ: Mapping[str, str], *, new: bool = False) -> Iterator[Settings]:
     """The settings that the environment names, else those of a data folder.
@@ -36,7 +42,7 @@ def settings_of_place(data: Path, environ: Mapping[str, str], *, new: bool = Fal
         NotFound: there is no data folder.
         Conflict: a stack runs where a new place is wanted.
     """
-    if environ.get(f"{PREFIX}DATABASE_URL"):
+    if names_a_ledger(environ):
         yield load_settings(environ)
         return
     folder = DataFolder(data.absolute())

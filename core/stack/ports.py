@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import socket
@@ -13,14 +14,22 @@ HIGHEST = 65535
 
 
 def is_free(port: int) -> bool:
+    return why_not(port) is None
+
+
+def why_not(port: int) -> str | None:
+    """What stands in the way of listening there; None where nothing does."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         # Without this, a port whose old connections are still in TIME_WAIT looks taken for a minute after a restart.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+        except PermissionError:
+            return "is one that only root may use"
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            return "is in use by another program" if taken else f"cannot be used ({error.strerror})"
+    return None
 
 
 def answers(port: int) -> bool:

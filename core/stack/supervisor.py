@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from core.stack.child import Child, Program, ending, last_lines
 from core.stack.credentials import load_or_create
 from core.stack.folder import DataFolder, locked
 from core.stack.logs import trim
-from core.stack.ports import choose_and_remember, is_free
+from core.stack.ports import choose_and_remember, why_not
 from core.stack.record import Process, Record, end_leftovers
 from core.stack.restarts import Restarts
 from core.stack.services import Services, services_of
@@ -68,7 +69,7 @@ class Supervisor:
         self._folder = folder
         self._port = port
         self._make = make
-        self._say = say
+        self._tell = say
         self._stops = 0  # how often we were asked to stop
         self._ports: dict[str, int] = {}
         self._record = Record(url="", supervisor=Process(os.getpid(), psutil.Process().create_time()))
@@ -85,6 +86,11 @@ class Supervisor:
                 self._watch()
             finally:
                 self._stop()
+
+    def _say(self, line: str) -> None:
+        """Tells people; where nobody reads any more, or its disk is full, what runs is not stopped for that."""
+        with contextlib.suppress(OSError):
+            self._tell(line)
 
     # -- starting
 
@@ -117,8 +123,8 @@ class Supervisor:
 
     def _choose_ports(self) -> None:
         port = self._port
-        if port is not None and not is_free(port):
-            raise StackError(f"Port {port} is in use by another program; choose another with --port.")
+        if port is not None and (reason := why_not(port)):
+            raise StackError(f"Port {port} {reason}; choose another with --port.")
         names = ["valkey", *seaweed.PORTS]
         if port is None:
             names.append("dashboard")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,20 @@ def test_the_same_file_twice_is_two_lines_with_different_keys(tmp_path: Path) ->
         "a.wav#3",
         "a.wav#4",
     ]
+
+
+def test_folders_lie_in_folders_deeper_than_the_interpreter_calls(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 150)
+    deep.mkdir(parents=True)
+    make(deep, "x.wav")
+    make(tmp_path, "z.wav")
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        found = take_in_paths([tmp_path]).lines
+    finally:
+        sys.setrecursionlimit(usual)
+    assert [line.path for line in found] == [deep / "x.wav", tmp_path / "z.wav"]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:

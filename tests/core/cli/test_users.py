@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from core.accounts import ensure_admin, redeem_sign_in_link, user_of_token
 from core.cli.users import app
 from core.database import Database
+from core.schema_fit import known_revisions
 from tests.ledgers import make_ledger
 
 
@@ -75,6 +77,48 @@ def test_a_folder_without_a_ledger_says_how_to_make_one(tmp_path: Path) -> None:
     code, output = run("list", "--data", str(tmp_path))
     assert code == 2
     assert "voicesketch up --data" in output
+
+
+def test_a_ledger_of_an_earlier_version_says_what_to_do(data: Path) -> None:
+    database = Database(f"sqlite:///{data / 'ledger.sqlite3'}")
+    with database.write() as session:
+        session.execute(
+            text("UPDATE alembic_version SET version_num = :first"), {"first": known_revisions()[0]}
+        )
+    database.dispose()
+    code, output = run("list", "--data", str(data))
+    assert (code, output) == (
+        2,
+        f"The ledger lacks tables of this version. Make it ready first: voicesketch up --data {data}",
+    )
+
+
+def test_what_is_no_ledger_or_has_no_dashboard_is_one_sentence(data: Path) -> None:
+    (data / "client.json").unlink()
+    code, output = run("link", "--data", str(data))
+    assert code == 2
+    assert output.endswith(f"A start writes it anew: voicesketch up --data {data}")
+    (data / "client.json").write_text('{"url": "http://127.0.0.1:1", "token": "x"}')
+    (data / "ledger.sqlite3").write_bytes(b"something else altogether" * 100)
+    code, output = run("list", "--data", str(data))
+    assert (code, output) == (
+        3,
+        "The ledger cannot be used: file is not a database. What is wrong there: voicesketch doctor",
+    )
+
+
+def test_the_address_of_the_ledger_may_lie_in_a_file(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "address").write_text(f"sqlite:///{data / 'ledger.sqlite3'}\n")
+    settings = {"DATABASE_URL_FILE": str(data / "address"), "BROKER_URL": "redis://127.0.0.1:1/0"}
+    settings |= {
+        "S3_ENDPOINT_URL": "http://127.0.0.1:1",
+        "SECRET_KEY": "k" * 64,
+        "PUBLIC_URL": "https://faces.example",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"VOICESKETCH_{name}", value)
+    code, link = run("link", "--data", str(data / "nothing here"))
+    assert (code, link.partition("/sign-in/")[0]) == (0, "https://faces.example")
 
 
 def test_a_password_from_standard_input_signs_in(data: Path) -> None:

@@ -1,16 +1,19 @@
 """A stack of tiny programs, run by the real supervisor: `python -m tests.core.stack.stand_in --data DIR [--port N]`.
 
 Whatever a test of the supervisor wants to see takes milliseconds here, and minutes with the real programs. The
-environment chooses the trouble: `STAND_IN_BROKEN` names a program that ends as soon as it starts.
+environment chooses the trouble: `STAND_IN_BROKEN` names a program that ends as soon as it starts, `STAND_IN_UNHEARD` is
+for a terminal that was closed.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from core.errors import VoicesketchError
 from core.stack.child import Program
@@ -78,14 +81,20 @@ def services(folder: DataFolder, ports: Mapping[str, int]) -> Services:
     )
 
 
+def _say(line: str, said: IO[str]) -> None:
+    if os.environ.get("STAND_IN_UNHEARD"):
+        raise OSError(errno.EIO, "Input/output error")
+    print(line, file=said)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--port", type=int)
     chosen = parser.parse_args()
     try:
-        with locked(chosen.data) as folder:
-            Supervisor(folder, chosen.port, services, lambda line: None).run()
+        with locked(chosen.data) as folder, (folder.path / "said").open("a", buffering=1) as said:
+            Supervisor(folder, chosen.port, services, lambda line: _say(line, said)).run()
     except VoicesketchError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -37,6 +39,39 @@ def test_a_data_folder_others_could_enter_is_closed_to_them(tmp_path: Path) -> N
     (tmp_path / "data").mkdir(mode=0o755)
     with locked(tmp_path / "data") as folder:
         assert mode(folder.path) == 0o700
+
+
+def test_a_folder_of_other_things_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("mine")
+    tmp_path.chmod(0o755)
+    with (
+        pytest.raises(StackError, match="holds other things; choose a new or an empty one"),
+        locked(tmp_path),
+    ):
+        pass
+    assert mode(tmp_path) == 0o755
+    assert [entry.name for entry in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_a_disk_of_its_own_and_a_folder_used_before_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    with locked(tmp_path):
+        pass
+    (tmp_path / "notes.txt").write_text("added later")
+    with locked(tmp_path) as folder:
+        assert folder.path == tmp_path
+
+
+def test_a_port_for_root_only_is_told_from_one_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert ports.why_not(taken.getsockname()[1]) == "is in use by another program"
+
+    class ForRoot(socket.socket):
+        def bind(self, address: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("core.stack.ports.socket.socket", ForRoot)
+    assert ports.why_not(80) == "is one that only root may use"
 
 
 def test_credentials_are_long_all_different_and_kept(tmp_path: Path) -> None:
