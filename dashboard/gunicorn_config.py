@@ -18,7 +18,7 @@ from core.database import Database
 from core.errors import VoicesketchError
 from dashboard.bind import check_bind
 
-worker_class = "gthread"
+worker_class = "dashboard.patient_worker.PatientWorker"  # gunicorn's gthread
 workers = 1
 threads = 64
 bind = f"127.0.0.1:{urlsplit(load_settings().public_url).port or 8000}"
