@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from random import choice
 
+import structlog
 from sqlalchemy import (
     BindParameter,
     ClauseElement,
@@ -33,7 +34,7 @@ from sqlalchemy.orm import Session
 from core.chunk_moves import IS_LEASED, Run, items_in_turn, lease_items
 from core.chunks import Chunk, read_chunk
 from core.database import Database, now
-from core.errors import LeaseLost
+from core.errors import LeaseLost, NotFound
 from core.identifiers import new_id
 from core.moves import hold_job, move_items, move_job, settle_job
 from core.outbox import ring
@@ -42,6 +43,8 @@ from core.processes import host_identity, is_alive
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_CLAIMABLE, AttemptState, ItemState, JobState
 from core.tables import Attempt, Item, Job, User, Worker
+
+log = structlog.get_logger()
 
 # Items whose worker died are claimed in smaller company, and alone in the end, with no other chunk in the same worker:
 # whichever of them kills its worker is found, and its chunk-mates are finished.
@@ -250,7 +253,10 @@ def hold_attempt(session: Session, attempt_id: str, job_id: str | None = None) -
     job_id = job_id or session.scalar(select(Attempt.job_id).where(Attempt.id == attempt_id))
     if job_id is None:
         raise LeaseLost()
-    job = hold_job(session, job_id)
+    try:
+        job = hold_job(session, job_id)
+    except NotFound as error:
+        raise LeaseLost() from error  # taken away, and the job deleted for good since
     attempt = session.scalar(
         select(Attempt)
         .where(Attempt.id == attempt_id, Attempt.job_id == job_id, Attempt.state == AttemptState.ACTIVE)
@@ -363,8 +369,11 @@ def _reap_one(database: Database, attempt_id: str, *, gone: bool, max_attempts: 
                     "If others go well, this one is the likely cause.",
                 },
             )
-        _give_back(session, job, attempt, AttemptState.LOST, actor="ticker", reason=reason)
-        return 1
+        given_back = _give_back(session, job, attempt, AttemptState.LOST, actor="ticker", reason=reason)
+        said = {"token": attempt.token, "worker": attempt.worker_id, "items": given_back, "reason": reason}
+        job_id = job.id
+    log.warning("reaped", job=job_id, attempt=attempt_id, **said)
+    return 1
 
 
 def _give_back(

@@ -10,6 +10,7 @@ import math
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
@@ -17,6 +18,8 @@ from core.database import Database, now
 from core.states import JOB_CLAIMABLE
 from core.tables import Job, Outbox
 from core.tracing import tracer
+
+log = structlog.get_logger()
 
 # More workers than this are woken by the reconciler, or find the work by themselves when they finish other work.
 MOST_RINGS = 8
@@ -64,6 +67,9 @@ def publish(database: Database, doorbell: Doorbell) -> int:
                 .where(Outbox.id.in_([row.id for row in rows]), Outbox.published_at.is_(None))
                 .values(published_at=now(session))
             )
+    if rows:
+        jobs = list(dict.fromkeys(row.job_id for row in rows))
+        log.info("rang", job=jobs[0] if len(jobs) == 1 else jobs)
     for row in rows:
         tracer().record("ring", row.job_id, row.created_at.timestamp(), rings=row.rings)
     return len(rows)

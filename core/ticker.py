@@ -50,13 +50,11 @@ Clock = Callable[[Session], datetime]
 def tick(database: Database, doorbell: Doorbell, settings: Settings) -> None:
     """One round of bells. What fails is told and left for the next round."""
     try:
-        if reaped := reap(database, max_attempts=settings.max_attempts):
-            log.info("reaped", attempts=reaped)
+        reap(database, max_attempts=settings.max_attempts)
         forget_dead_workers(database)
         if again := ring_again(database, after_seconds=settings.ring_again_seconds):
             log.info("ringing again", queues=again)
-        if rung := publish(database, doorbell):
-            log.info("rang", jobs=rung)
+        publish(database, doorbell)
     except (Retryable, SQLAlchemyError) as error:
         log.warning("this round failed", error=str(error).splitlines()[0])
 

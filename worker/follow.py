@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.config import Settings, load_settings
 from core.database import Database
 from core.errors import VoicesketchError
-from core.logs import set_up_logs
+from core.logs import at_work_on, set_up_logs
 from core.states import AttemptState, ItemState
 from core.store import Store
 from core.tables import Attempt, Item, Job, Worker
@@ -78,7 +78,8 @@ class Follower:
                 led = self._look()
                 if led is None or led.attempt_id == followed:
                     continue
-                self._follow(led)
+                with at_work_on(led):
+                    self._follow(led)
                 followed = led.attempt_id
             except (VoicesketchError, SQLAlchemyError, OSError) as error:
                 log.warning("cannot follow", leader=self._leader, error=str(error).splitlines()[0])
@@ -109,7 +110,7 @@ class Follower:
         return None
 
     def _follow(self, led: Led) -> None:
-        log.info("follows", leader=self._leader, job=led.job_id, attempt=led.attempt_id)
+        log.info("follows", leader=self._leader)
         watch = _Watch(self._database, led.attempt_id)
         watch.start()
 
@@ -137,10 +138,11 @@ class Follower:
                     # Only the leader's first process says how it goes on.
                     limits=Limits(silent_seconds=float("inf")),
                     why_stop=why_stop,
-                    on_event=lambda event: log.info("told", job=led.job_id, event_told=repr(event)),
-                    on_line=lambda line: log.info("said", job=led.job_id, line=line),
+                    on_event=lambda event: log.info("told", event_told=repr(event)),
+                    on_line=lambda line: log.info("said", line=line),
                 ).run()
-                log.info("followed", job=led.job_id, attempt=led.attempt_id, how=end.how)
+                why = end.failed.message if end.failed is not None else end.sentence
+                log.info("followed", how=end.how, reason=why)
         finally:
             watch.stop()
             self._inputs.release()

@@ -88,7 +88,7 @@ class Pulse:
             with self._lock:
                 attempts, doing, still = set(self._attempts), self._doing, time.monotonic() - self._moved
             if attempts and still > STUCK_SECONDS:
-                log.error("stuck", doing=doing, seconds=round(still))
+                log.error("stuck", doing=doing, seconds=round(still), attempt=sorted(attempts))
                 os._exit(70)
             try:
                 self._listen(attempts)
@@ -106,7 +106,7 @@ class Pulse:
                     last_beat = time.monotonic()
             except SQLAlchemyError as error:
                 # The lease goes on for a while without us; if it does not, the fence keeps us from publishing.
-                log.warning("no heartbeat", error=str(error).splitlines()[0])
+                log.warning("no heartbeat", error=str(error).splitlines()[0], attempt=sorted(attempts))
 
     def _listen(self, attempts: set[str]) -> None:
         with self._database.read() as session:

@@ -8,6 +8,7 @@ import threading
 
 from pydantic import SecretStr
 from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from core.config import Settings
 from core.errors import BrokerUnavailable
@@ -39,6 +40,26 @@ def test_a_broker_that_is_away_does_not_keep_the_dead_from_being_reaped(ledger: 
     assert doorbell.rung  # what was given back is rung for
     ledger.publish(ledger.claim(ledger.worker()))
     assert ledger.get(job).state is JobState.COMPLETED
+
+
+def test_what_is_taken_from_the_dead_and_rung_for_is_logged_with_job_and_attempt(ledger: Ledger) -> None:
+    job = ledger.job(3)
+    worker = ledger.worker()
+    lost = ledger.claim(worker, size=2, lease_seconds=-1)
+    with capture_logs() as lines:
+        tick(ledger.database, FakeDoorbell(), SETTINGS)
+    told = {line["event"]: line for line in lines}
+    assert told["reaped"] == {
+        "event": "reaped",
+        "log_level": "warning",
+        "job": job,
+        "attempt": lost.attempt_id,
+        "token": lost.token,
+        "worker": worker,
+        "items": 2,
+        "reason": "its lease ran out",
+    }
+    assert told["rang"]["job"] == job
 
 
 def test_work_that_comes_in_between_two_rounds_is_rung_for_at_once(ledger: Ledger) -> None:
