@@ -52,6 +52,8 @@ def make_celery(settings: Settings, include: Sequence[str] = ()) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A broker that refuses to write, as with a full disk, is waited for like one that is away.
+        broker_channel_error_retry=True,
         visibility_timeout=43200,
         broker_transport_options={
             "global_keyprefix": "voicesketch:",

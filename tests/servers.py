@@ -121,9 +121,15 @@ class Postgres:
             connection.execute(statement)
 
 
-def start_valkey(folder: Path) -> Broker:
+def start_valkey(folder: Path, more: str = "") -> Broker:
+    """
+    Args:
+        more: lines of its configuration.
+    """
     port = ports.choose(["valkey"])["valkey"]
     program = valkey.program(folder, folder / "valkey.log", port, PASSWORD, dict(os.environ))
+    with Path(program.command[1]).open("a") as configuration:
+        configuration.write(more)
     return Broker(_start(program), port)
 
 

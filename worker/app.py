@@ -18,6 +18,7 @@ from core.workers import drain_processes
 
 settings = load_settings()
 app = make_celery(settings, include=("worker.tasks",))
+app.conf.worker_consumer = "worker.patient_consumer:PatientConsumer"
 
 
 @heartbeat_sent.connect
