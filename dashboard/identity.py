@@ -18,6 +18,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from core.database import now
 from core.tables import User
 from core.tokens import holder_of_token, note_use, role_level, scope_level
+from dashboard import way_back
 from dashboard.api.blueprint import PREFIX
 from dashboard.api.scopes import may_only_ask
 from dashboard.services import services
@@ -64,7 +65,15 @@ def require_identity() -> ResponseReturnValue | None:
         return None  # becomes the 404 page, which shows nothing of anybody
     if request.path.startswith("/api/") or request.endpoint == "metrics.metrics":
         raise Unauthorized("Send a token as `Authorization: Bearer vs_…`, or sign in.")
-    return redirect(url_for("sign_in.ask"), 303)
+    if _is_for_a_script():
+        raise Unauthorized("You were signed out. Sign in again.")
+    unsent = None if request.method in _READING else "1"
+    return redirect(url_for("sign_in.ask", next=way_back.wanted(), unsent=unsent), 303)
+
+
+def _is_for_a_script() -> bool:
+    """Whether a script of a page asks for a piece of it, and would put a sign-in page in its place."""
+    return "HX-Request" in request.headers or request.headers.get("Sec-Fetch-Dest") == "empty"
 
 
 def _reads() -> bool:

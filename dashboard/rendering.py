@@ -14,7 +14,7 @@ from markupsafe import Markup
 from core.metric_words import metric_interval, metric_number
 from core.queries import ItemRow
 from core.registry import input_of
-from core.states import ITEM_WITH_FACE, JobState
+from core.states import ITEM_WITH_FACE, JOB_FINAL, JobState
 from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.navigation import has_page, main_links, operate_links
@@ -52,6 +52,7 @@ def register_rendering(app: Flask) -> None:
         main_links=main_links,
         operate_links=operate_links,
         job_words=job_words,
+        tab_title=tab_title,
         job_state_words=lambda state: said(JOB_WORDS[JobState(state)]),
         item_words=Said(ITEM_WORDS),
         step_words=Said(STEP_WORDS),
@@ -182,6 +183,14 @@ def job_words(job: Job) -> str:
     """The state of a job, in words that fit what it does."""
     words = PREPARE_WORDS if job.kind == "prepare" else PROGRAM_WORDS.get(job.kind, JOB_WORDS)
     return said(words[job.state])
+
+
+def tab_title(job: Job, share: float) -> str:
+    """What the tab of a job's page is called: how far it is comes first, since tabs are narrow."""
+    name = f"{job.name} · voicesketch"
+    if job.state in JOB_FINAL:
+        return name
+    return f"{int(100 * share)} % · {name}"
 
 
 def _is_drawn(row: ItemRow) -> bool:

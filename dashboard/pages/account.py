@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.errors import InvalidRequest, NotAllowed
@@ -15,6 +15,7 @@ from dashboard.api.tokens import change_password
 from dashboard.identity import viewer
 from dashboard.permissions import reach
 from dashboard.services import services
+from dashboard.translation import phrase
 
 bp = Blueprint("account_page", __name__)
 
@@ -64,7 +65,8 @@ def add_token() -> ResponseReturnValue:
 @bp.post("/account/tokens/<token_id>/revoke")
 def revoke(token_id: str) -> ResponseReturnValue:
     with services().database.write() as session:
-        revoke_token(session, viewer(), token_id)
+        token = revoke_token(session, viewer(), token_id)
+    flash(phrase("The token {name} is revoked: no script gets in by it any more.", name=token.name))
     return redirect(url_for("account_page.show"), 303)
 
 

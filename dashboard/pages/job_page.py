@@ -103,6 +103,8 @@ def change(job_id: str, action: str) -> ResponseReturnValue:
             changes[action](session)
     except (Conflict, QuotaExceeded) as error:
         # Somebody else, or the last face, was quicker: what is shown next says how things stand.
+        if "HX-Request" not in request.headers:
+            raise
         refused = error.message
     if "HX-Request" not in request.headers:
         return redirect(url_for("job_page.show", job_id=job_id), 303)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,7 @@ from dashboard.identity import viewer
 from dashboard.model_report import read_model, spec_differences
 from dashboard.permissions import may_change_models, require_operator
 from dashboard.services import services
+from dashboard.translation import phrase
 
 bp = Blueprint("model_pages", __name__)
 
@@ -77,6 +78,7 @@ def delete(label: str) -> ResponseReturnValue:
         )
     except Conflict:
         return _ask_delete(label), 409
+    flash(phrase("{label} is deleted.", label=label))
     return redirect(url_for("model_pages.index"), 303)
 
 
@@ -84,11 +86,12 @@ def delete(label: str) -> ResponseReturnValue:
 def promote_model(label: str) -> ResponseReturnValue:
     user = viewer()
     require_operator(user)
+    alias = request.form.get("alias", "").strip() or PRODUCTION
     try:
         with services().database.write() as session:
             promote(
                 session,
-                request.form.get("alias", "").strip() or PRODUCTION,
+                alias,
                 _find(session, label),
                 actor=user.id,
                 reason=_reason(),
@@ -96,6 +99,7 @@ def promote_model(label: str) -> ResponseReturnValue:
             )
     except InvalidRequest as error:
         return _show(label, refused=error.message), 400
+    flash(phrase("{alias} points at {label} now.", alias=alias, label=label))
     return redirect(url_for("model_pages.show", label=label), 303)
 
 
@@ -108,8 +112,10 @@ def roll_back(alias: str) -> ResponseReturnValue:
             # What the page showed: a second click, or an old page, rolls nothing back further.
             expected = _find(session, request.form.get("version", "")[:160])
             rollback(session, alias, actor=user.id, reason=_reason(), expected=expected)
+            label = resolve_model(session, alias).label
     except Conflict as error:
         return _index(refused=error.message), 409
+    flash(phrase("{alias} points at {label} now.", alias=alias, label=label))
     return redirect(url_for("model_pages.index"), 303)
 
 

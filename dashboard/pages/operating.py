@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from core.draining import drain_worker, undrain_worker
@@ -13,7 +13,7 @@ from dashboard.identity import viewer
 from dashboard.operating_words import WORKER_WORDS
 from dashboard.permissions import may_operate, require_operations, require_watcher
 from dashboard.services import services
-from dashboard.translation import Said
+from dashboard.translation import Said, phrase
 
 bp = Blueprint("operating_pages", __name__)
 
@@ -44,7 +44,13 @@ def change_worker(worker_id: str, action: str) -> ResponseReturnValue:
     user = viewer()
     require_operations(user)
     with services().database.write() as session:
-        (drain_worker if action == "drain" else undrain_worker)(session, worker_id, actor=user.id)
+        change = drain_worker if action == "drain" else undrain_worker
+        pid = change(session, worker_id, actor=user.id).pid
+    flash(
+        phrase("Process {pid} finishes what it holds and claims nothing more.", pid=pid)
+        if action == "drain"
+        else phrase("Process {pid} claims work again.", pid=pid)
+    )
     return redirect(url_for("operating_pages.workers"), 303)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core import people
@@ -14,6 +14,7 @@ from core.tables import User
 from dashboard.identity import viewer
 from dashboard.permissions import require_admin
 from dashboard.services import services
+from dashboard.translation import phrase, said
 
 bp = Blueprint("people", __name__)
 
@@ -47,9 +48,15 @@ def change(user_id: str, action: str) -> ResponseReturnValue:
                 link = people.link_for(session, admin, user_id, here.settings.public_url)
                 return _page(admin, link=link, link_of=people.find_person(session, user_id).name)
             if action == "role":
-                people.change_role(session, admin, user_id, _role())
+                user = people.change_role(session, admin, user_id, _role())
+                flash(phrase("The role of {name} is {role} now.", name=user.name, role=said(user.role)))
             else:
-                people.set_disabled(session, admin, user_id, action == "disable")
+                user = people.set_disabled(session, admin, user_id, action == "disable")
+                flash(
+                    phrase("{name} is shut out: every session and token has ended.", name=user.name)
+                    if user.disabled_at
+                    else phrase("{name} may sign in again.", name=user.name)
+                )
     except (Conflict, InvalidRequest) as error:
         return _page(admin, refused=error.message), 409 if isinstance(error, Conflict) else 400
     return redirect(url_for("people.index"), 303)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.erasure import Erased, erase, preview_erasure
@@ -18,6 +18,7 @@ from dashboard.operating_words import KEPT_WORDS
 from dashboard.permissions import may_administer, require_admin, require_operations, require_submitter
 from dashboard.security import forget_copies
 from dashboard.services import services
+from dashboard.translation import phrase
 
 bp = Blueprint("retention_pages", __name__)
 
@@ -47,6 +48,7 @@ def change() -> ResponseReturnValue:
             )
     except (InvalidRequest, NotFound) as error:
         return _page(admin, refused=error.message), 400
+    flash(phrase("The rule holds from the next hourly round on. A dry run says what would go."))
     return redirect(url_for("retention_pages.index"), 303)
 
 
@@ -56,6 +58,7 @@ def remove() -> ResponseReturnValue:
     require_admin(admin)
     with services().database.write() as session:
         remove_rule(session, kind=_kind(), scope=request.form.get("scope", ""), actor=admin.id)
+    flash(phrase("The rule is taken back."))
     return redirect(url_for("retention_pages.index"), 303)
 
 

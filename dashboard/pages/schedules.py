@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 from zoneinfo import available_timezones
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -43,6 +43,7 @@ from dashboard.schedule_words import (
 from dashboard.services import services
 from dashboard.spoken import metric_title, when_words
 from dashboard.training_words import TASK_WORDS
+from dashboard.translation import phrase
 
 bp = Blueprint("schedule_pages", __name__)
 
@@ -102,12 +103,16 @@ def change(name: str, action: str) -> ResponseReturnValue:
     require_scheduler(user)
     if action == "pause":
         schedules.pause_schedule(database, user, name)
+        flash(phrase("Paused: it does not fire until it is resumed. A run under way goes on."))
     elif action == "resume":
         schedules.resume_schedule(database, user, name)
+        flash(phrase("Resumed: it fires again."))
     elif action == "run":
         schedules.run_now(database, user, name, anyway="anyway" in request.form)
+        flash(phrase("A run has begun."))
     else:
         schedules.remove_schedule(database, user, name)
+        flash(phrase("The schedule {name} is removed.", name=name))
         return redirect(url_for("schedule_pages.index"), 303)
     return redirect(url_for("schedule_pages.show", name=name), 303)
 

@@ -12,7 +12,8 @@ from flask.typing import ResponseReturnValue
 from core.accounts import redeem_sign_in_link
 from core.errors import NotAllowed, NotFound, ServiceUnreachable
 from core.passwords import sign_in_by_password
-from dashboard import identity, oidc
+from core.tables import User
+from dashboard import identity, oidc, way_back
 from dashboard.security import forget_copies
 from dashboard.services import services
 
@@ -21,20 +22,23 @@ bp = Blueprint("sign_in", __name__)
 
 @bp.get("/sign-in")
 def ask() -> ResponseReturnValue:
+    wanted = way_back.checked(request.args.get("next"))
     if identity.viewer_or_none() is not None:
-        return redirect(url_for("job_list.show"), 303)
-    return _page()
+        return redirect(way_back.leading(wanted), 303)
+    way_back.keep(wanted)
+    return _page(wanted=wanted)
 
 
 @bp.post("/sign-in")
 def by_password() -> ResponseReturnValue:
     name = request.form.get("name", "").strip()
+    wanted = way_back.checked(request.form.get("next"))
     try:
         user = sign_in_by_password(services().database, name, request.form.get("password", ""))
     except NotAllowed as error:
-        return _page(error.message, name), 403
+        return _page(error.message, name, wanted), 403
     identity.sign_in(user, "password")
-    return redirect(url_for("job_list.show"), 303)
+    return redirect(way_back.leading(wanted), 303)
 
 
 @bp.get("/sign-in/provider")
@@ -54,8 +58,7 @@ def come_back() -> ResponseReturnValue:
         return _page(error.message), 403
     except ServiceUnreachable as error:
         return _page(error.message), 503
-    identity.sign_in(user, "provider")
-    return redirect(url_for("job_list.show"), 303)
+    return _let_in(user, "provider")
 
 
 @bp.get("/sign-in/<secret>")
@@ -70,8 +73,7 @@ def redeem(secret: str) -> ResponseReturnValue:
             user = redeem_sign_in_link(session, secret)
     except NotAllowed as error:
         return _page(error.message), 403
-    identity.sign_in(user, "link")
-    return redirect(url_for("job_list.show"), 303)
+    return _let_in(user, "link")
 
 
 @bp.post("/sign-out")
@@ -81,6 +83,12 @@ def sign_out() -> ResponseReturnValue:
     return forget_copies(make_response(redirect(url_for("sign_in.ask"), 303)))
 
 
+def _let_in(user: User, by: str) -> ResponseReturnValue:
+    wanted = way_back.kept()  # the new session knows nothing of the old one
+    identity.sign_in(user, by)
+    return redirect(way_back.leading(wanted), 303)
+
+
 def _provider() -> oidc.Provider:
     provider = oidc.provider()
     if provider is None:
@@ -88,5 +96,12 @@ def _provider() -> oidc.Provider:
     return provider
 
 
-def _page(refused: str | None = None, name: str = "") -> str:
-    return render_template("sign_in/ask.html", refused=refused, name=name, provider=oidc.provider_title())
+def _page(refused: str | None = None, name: str = "", wanted: str | None = None) -> str:
+    return render_template(
+        "sign_in/ask.html",
+        refused=refused,
+        name=name,
+        wanted=wanted or way_back.kept(),
+        unsent=refused is None and "unsent" in request.args,
+        provider=oidc.provider_title(),
+    )

@@ -81,7 +81,7 @@ def test_nobody_reaches_anything_without_signing_in(place: Place, ada_routes: li
             assert answer.status_code == 401, route
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         else:
-            assert (answer.status_code, answer.location) == (303, "/sign-in"), route
+            assert (answer.status_code, answer.location.split("?")[0]) == (303, "/sign-in"), route
 
 
 @pytest.mark.parametrize("header", ["Bearer vs_wrong", "Bearer", "Basic YTpi", "vs_x"])

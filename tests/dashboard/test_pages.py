@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from werkzeug.test import TestResponse
+
+from core.accounts import Role
 from tests.dashboard.conftest import Place
 
 HONEST = "a model’s guess"
@@ -84,3 +87,32 @@ def test_the_first_page_is_light(sqlite_place: Place) -> None:
         assert "immutable" in answer.headers["Cache-Control"] or "/js/" in address
         weight += len(answer.data)
     assert weight < 150_000
+
+
+def test_a_button_of_another_page_says_once_what_it_did(sqlite_place: Place) -> None:
+    root = sqlite_place.browser("root", Role.ADMIN)
+    ada = sqlite_place.user("ada")
+
+    def told(answer: TestResponse) -> str:
+        assert answer.status_code == 303, answer.text
+        return "".join(
+            re.findall(r'<p class="notice" role="status">([^<]*)</p>', root.get(answer.location).text)
+        )
+
+    assert told(root.post(f"/people/{ada.id}/role", role="operator")) == "The role of ada is operator now."
+    assert "shut out" in told(root.post(f"/people/{ada.id}/disable"))
+    assert told(root.post(f"/people/{ada.id}/enable")) == "ada may sign in again."
+    assert told(root.post("/models/default@1/promote", alias="trial")) == "trial points at default@1 now."
+    assert "hourly round" in told(root.post("/retention", kind="faces", scope="", days="30"))
+    assert told(root.post("/retention/remove", kind="faces", scope="")) == "The rule is taken back."
+    assert 'class="notice"' not in root.get("/people").text
+
+
+def test_a_button_pressed_too_late_says_so_without_scripts_too(sqlite_place: Place) -> None:
+    ada, browser = sqlite_place.script(), sqlite_place.browser()
+    job_id = ada.job(1)
+    browser.get(f"/jobs/{job_id}")
+    sqlite_place.worker().run()
+    answer = browser.post(f"/jobs/{job_id}/cancel")
+    assert answer.status_code == 409
+    assert "already ended" in answer.text

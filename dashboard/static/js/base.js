@@ -1,8 +1,7 @@
 // What every page needs: times in the viewer's zone, the token of forms on requests of htmx, and short messages.
 
+import { answered, csrf } from "./session.js";
 import { locale, t } from "./words.js";
-
-export const csrf = document.querySelector('meta[name="csrf"]').content;
 
 const exact = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
 const near = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
@@ -28,10 +27,13 @@ export function writeTimes(within = document) {
 }
 
 export function toast(text) {
+  const notes = document.getElementById("toasts");
+  // What a page asks again and again is refused again and again; it is said once at a time.
+  if ([...notes.children].some((one) => one.textContent === text)) return;
   const note = document.createElement("p");
   note.className = "toast";
   note.textContent = text;
-  document.getElementById("toasts").append(note);
+  notes.append(note);
   setTimeout(() => note.remove(), 7000);
 }
 
@@ -58,11 +60,27 @@ document.addEventListener("htmx:after:swap", () => writeTimes());
 document.addEventListener("htmx:config:request", (event) => {
   event.detail.ctx.request.headers["X-CSRF-Token"] = csrf;
 });
-document.addEventListener("htmx:response:error", (event) => {
-  const status = event.detail.ctx?.response?.status;
-  if (status === 401 || status === 400) toast(t("This page is too old. Reload it and try again."));
-  else if (status >= 500) toast(t("The service did not answer properly. Trying again by itself."));
+document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => answered(ctx.response.status));
+document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
+  if (!ctx || ctx.response) return;
+  answered(0);
+  if (isChange(ctx)) toast(t("The service does not answer. Try again."));
 });
+document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
+  if (ctx.response.status === 401) return; // said for as long as it lasts
+  // What a page asks by itself it asks again; what somebody pressed is done only when they press it again.
+  if (ctx.response.status >= 500) {
+    if (isChange(ctx)) toast(t("The service does not answer. Try again."));
+    return;
+  }
+  const why = new DOMParser().parseFromString(ctx.text, "text/html");
+  toast((why.querySelector(".blank .why-not") ?? why.querySelector("h1"))?.textContent ?? t("The service refused it."));
+});
+
+function isChange(ctx) {
+  return (ctx.request?.method ?? "GET") !== "GET";
+}
+
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset?.ask;
   if (question && !window.confirm(question)) {

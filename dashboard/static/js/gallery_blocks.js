@@ -1,5 +1,7 @@
 // The tiles of a gallery, block by block as the server renders them. Only blocks near to what is looked at are kept.
 
+import { answered } from "./session.js";
+
 export const BLOCK = 60; // as many as the server answers at once
 const MOST_BLOCKS = 24;
 const AGAIN_SECONDS = 3;
@@ -130,9 +132,11 @@ export class Blocks {
   // The answer, or nothing where the service is away or refuses.
   async #ask(address, signal) {
     try {
-      const answer = await fetch(address, { signal });
+      const answer = await fetch(address, { signal, headers: { "HX-Request": "true" } });
+      answered(answer.status);
       return answer.ok ? answer : null;
     } catch {
+      if (!signal?.aborted) answered(0);
       return null;
     }
   }

@@ -1,5 +1,4 @@
 // A job's page while the job runs: listens to its events and fetches the pieces of the page that changed.
-import { toast } from "./base.js";
 import { follow, summary } from "./live.js";
 import "./player.js";
 import { number, t } from "./words.js";
@@ -89,12 +88,10 @@ follow(page, {
     tell(job);
     await refresh();
   },
+  glance: refresh,
   // After a time without news everything on the page may be old.
   back: async () => {
     await refresh();
     changed(unfinished(), true);
   },
-});
-document.addEventListener("htmx:response:error", (event) => {
-  if (event.detail.ctx?.response?.status === 403) toast(t("You may look at this job, but not change it."));
 });

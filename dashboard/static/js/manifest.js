@@ -1,5 +1,5 @@
 // A manifest says which of the chosen files are meant, and under which key of the user's own each comes back.
-import { csrf } from "./base.js";
+import { csrf } from "./session.js";
 import { number, t, tn } from "./words.js";
 
 const TOLD = 12;

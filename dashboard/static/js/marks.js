@@ -1,6 +1,6 @@
 // Stars and notes on faces: sending them, and telling the other windows and parts of the page.
-import { csrf, toast } from "./base.js";
-import { t } from "./words.js";
+import { ask } from "./ask.js";
+import { toast } from "./base.js";
 
 const windows = "BroadcastChannel" in window ? new BroadcastChannel("voicesketch-marks") : null;
 const listeners = [];
@@ -35,20 +35,10 @@ export async function putMark(items, item, change) {
 
 // Sends what goes for a JSON body, and says what went wrong.
 export async function put(address, body, method = "PUT") {
-  let answer = null;
   try {
-    answer = await fetch(address, {
-      method,
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-      body: JSON.stringify(body),
-    });
-  } catch {
-    // Said below.
+    return await ask(method, address, body);
+  } catch (refused) {
+    toast(refused.message);
+    return null;
   }
-  if (answer?.ok) return answer.json();
-  const why = answer?.status === 403
-    ? t("You may look at this job, but not change it.")
-    : (await answer?.json().catch(() => null))?.detail;
-  toast(why ?? t("The service does not answer. Try again."));
-  return null;
 }

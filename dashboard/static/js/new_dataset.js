@@ -1,5 +1,5 @@
 // The page that asks for a dataset: files are sent with their paths, and the button makes a preparation of them.
-import { csrf } from "./base.js";
+import { ask } from "./ask.js";
 import { ChosenFiles, byId, couldNotBeRead, newKey, size, takeFiles } from "./chosen_files.js";
 import { CannotSend } from "./uploads.js";
 import { number, t, tn } from "./words.js";
@@ -129,25 +129,20 @@ async function start() {
   }));
   for (const path of beside) files.push({ path: cut(path) });
   try {
-    const answer = await fetch("/api/v1/datasets", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf, "Idempotency-Key": once },
-      body: JSON.stringify({
-        name: byId("name").value,
-        layout: byId("layout").value,
-        columns: columns(),
-        faces: byId("origin").checked ? "origin" : "masked",
-        recipe: recipe(),
-        files,
-      }),
-    });
-    const job = await answer.json();
-    if (!answer.ok) throw new Error(job.detail);
+    const wanted = {
+      name: byId("name").value,
+      layout: byId("layout").value,
+      columns: columns(),
+      faces: byId("origin").checked ? "origin" : "masked",
+      recipe: recipe(),
+      files,
+    };
+    const job = await ask("POST", "/api/v1/datasets", wanted, { "Idempotency-Key": once });
     location.assign(job.links.html);
   } catch (error) {
     left = wantsToStart = false;
     once = newKey();
-    chosen.note(t("It cannot be prepared so: {reason}", { reason: error.message || t("The service did not answer.") }), true);
+    chosen.note(t("It cannot be prepared so: {reason}", { reason: error.message }), true);
     byId("notes").lastElementChild.scrollIntoView({ block: "center" });
   }
 }

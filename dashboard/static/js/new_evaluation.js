@@ -1,7 +1,6 @@
 // The forms that ask for an evaluation or an analysis.
 import { newKey } from "./chosen_files.js";
 import { SpecForm } from "./spec_form.js";
-import { t } from "./words.js";
 
 const form = document.getElementById("spec-form");
 const button = document.getElementById("submit");
@@ -27,7 +26,7 @@ form.addEventListener("submit", async (event) => {
     once = newKey();
     button.disabled = false;
     // The API names the field before each sentence.
-    const told = (error.message || t("The service did not answer.")).split("; ").map((one) => {
+    const told = error.message.split("; ").map((one) => {
       const found = /^([a-z_.0-9]+): (.*)$/s.exec(one);
       return found ? { field: found[1], message: found[2] } : { field: "", message: one };
     });

@@ -1,5 +1,5 @@
 // The page that makes a job: of files that are sent at once, of the recordings of an earlier job, or of what lies in S3.
-import { csrf } from "./base.js";
+import { ask } from "./ask.js";
 import { ChosenFiles, byId, couldNotBeRead, newKey, sizeOf, takeFiles } from "./chosen_files.js";
 import { keys, sort } from "./choosing.js";
 import { Draft } from "./draft.js";
@@ -165,7 +165,7 @@ async function restore() {
   const known = new Set();
   const sent = [...new Set(rows.map((row) => row.recording).filter(Boolean))];
   for (let start = 0; start < sent.length; start += KNOWN_AT_ONCE) {
-    const answer = await api("/api/v1/recordings/check", { recordings: sent.slice(start, start + KNOWN_AT_ONCE) });
+    const answer = await ask("POST", "/api/v1/recordings/check", { recordings: sent.slice(start, start + KNOWN_AT_ONCE) });
     for (const recording of answer.known) known.add(recording);
   }
   for (const row of rows) {
@@ -237,14 +237,14 @@ async function start(made) {
   left = true;
   try {
     const body = { kind: "infer", model: byId("model").value, ...aboutJob(), ...made };
-    const job = await api("/api/v1/jobs", body, { "Idempotency-Key": once });
+    const job = await ask("POST", "/api/v1/jobs", body, { "Idempotency-Key": once });
     draft?.clear();
     sessionStorage.removeItem("new-job");
     if (job.webhook_secret) showSecret(job);
     else location.assign(job.links.html);
   } catch (error) {
     left = wantsToStart = false;
-    tell(t("The job could not be made: {reason}", { reason: error.message || t("The service did not answer.") }));
+    tell(t("The job could not be made: {reason}", { reason: error.message }));
     chosen.draw();
   }
 }
@@ -262,17 +262,6 @@ function showSecret(job) {
     }
   });
   byId("secret").showModal();
-}
-
-async function api(path, body, headers = {}) {
-  const answer = await fetch(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf, ...headers },
-    body: JSON.stringify(body),
-  });
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(told.detail);
-  return told;
 }
 
 function tell(problem) {

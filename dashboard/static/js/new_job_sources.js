@@ -1,5 +1,5 @@
 // Recordings that need not be sent from here: those of an earlier job, and those that lie in S3.
-import { csrf } from "./base.js";
+import { ask } from "./ask.js";
 import { byId, sizeOf } from "./chosen_files.js";
 import { locale, number, t, tn } from "./words.js";
 
@@ -25,7 +25,7 @@ export async function takeFromS3(key, most) {
   bar.hidden = false;
   try {
     do {
-      const some = await ask("/api/v1/sources/s3", { ...place(), after });
+      const some = await ask("POST", "/api/v1/sources/s3", { ...place(), after });
       items.push(...some.items.map((item) => ({ ...item, key: key(item.key) })));
       after = some.next;
       if (items.length > most) throw new Error(tn("A job takes at most {count} recording; there are more at this address.", "A job takes at most {count} recordings; there are more at this address.", most));
@@ -43,7 +43,7 @@ async function look() {
   byId("s3-found").className = "";
   byId("s3-found").textContent = t("Looking…");
   try {
-    found = await ask("/api/v1/sources/s3/check", place());
+    found = await ask("POST", "/api/v1/sources/s3/check", place());
     const { recordings, left_out: aside, size_bytes: bytes, more } = found;
     const size = sizeOf(bytes);
     byId("s3-found").textContent = [
@@ -54,20 +54,9 @@ async function look() {
     ].filter(Boolean).join(" ");
   } catch (error) {
     byId("s3-found").className = "bad";
-    byId("s3-found").textContent = error.message || t("The service did not answer.");
+    byId("s3-found").textContent = error.message;
   }
   changed();
-}
-
-async function ask(path, body) {
-  const answer = await fetch(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-    body: JSON.stringify(body),
-  });
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(told.detail || t("The service did not answer."));
-  return told;
 }
 
 function drawCounts() {

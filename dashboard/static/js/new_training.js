@@ -1,6 +1,7 @@
 // The form that asks for a training: the preset fills it in, the API checks it while it is changed.
-import { csrf, toast, writeTimes } from "./base.js";
+import { toast, writeTimes } from "./base.js";
 import { newKey } from "./chosen_files.js";
+import { answered } from "./session.js";
 import { SpecForm } from "./spec_form.js";
 import { t, tn } from "./words.js";
 
@@ -37,7 +38,7 @@ async function check() {
     try {
       problems.push(...(await spec.post(form.dataset.check, values)).problems);
     } catch (error) {
-      problems.push({ field: "", message: error.message || t("The service did not answer.") });
+      problems.push({ field: "", message: error.message });
     }
   }
   return turn === asked ? problems : null;
@@ -82,8 +83,10 @@ function remember() {
 async function changePreset() {
   const dataset = chosen("dataset-version")?.value;
   history.replaceState(null, "", `?preset=${encodeURIComponent(chosen("preset").value)}`);
-  const answer = await fetch(`${form.dataset.settings}?preset=${encodeURIComponent(chosen("preset").value)}`, { headers: { "X-CSRF-Token": csrf } });
-  if (!answer.ok) return toast(t("The service did not answer properly. Choose it again."));
+  const address = `${form.dataset.settings}?preset=${encodeURIComponent(chosen("preset").value)}`;
+  const answer = await fetch(address, { headers: { "HX-Request": "true" } }).catch(() => null);
+  answered(answer?.status ?? 0);
+  if (!answer?.ok) return toast(t("The service did not answer properly. Choose it again."));
   const made = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("settings");
   const open = new Set([...form.querySelectorAll("#settings .group[open]")].map((group) => group.dataset.group));
   for (const group of made.querySelectorAll(".group")) group.open = open.has(group.dataset.group);
@@ -128,7 +131,7 @@ form.addEventListener("submit", async (event) => {
     location.assign(job.links.html);
   } catch (error) {
     once = newKey();
-    spec.show([{ field: "", message: error.message || t("The service did not answer.") }], { all: true });
+    spec.show([{ field: "", message: error.message }], { all: true });
   } finally {
     button.disabled = false;
   }

@@ -1,5 +1,7 @@
 // Listens to what happens in the whole place while a page is looked at; after a silence the page catches up.
 
+import { answered } from "./session.js";
+
 // `on` has a function for each event that is wanted (`jobs`, `workers`, `schedules`, `marks`), and `back`, called after a silence.
 export function listen(since, on) {
   let source = null;
@@ -13,7 +15,9 @@ export function listen(since, on) {
       on.jobs?.(JSON.parse(event.data));
     });
     for (const name of ["workers", "schedules", "marks"]) source.addEventListener(name, (event) => on[name]?.(JSON.parse(event.data)));
+    source.addEventListener("open", () => answered(200));
     source.addEventListener("error", () => {
+      answered(0);
       // The browser tries again by itself unless it was refused outright.
       if (source?.readyState === EventSource.CLOSED) {
         close();

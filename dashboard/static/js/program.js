@@ -1,5 +1,4 @@
 // The page of a training, an evaluation or an analysis: fetches what is new when the job's events say so.
-import { toast } from "./base.js";
 import { follow, isFinal, summary } from "./live.js";
 import { Log } from "./log.js";
 import { locale, number, t } from "./words.js";
@@ -121,7 +120,7 @@ if (isTraining) {
     plots.setLog(scale.checked);
     try { localStorage.setItem("log-scale", scale.checked ? "yes" : "no"); } catch { /* it lasts for this page then */ }
   });
-  await readCurves();
+  await readCurves().catch(() => { /* the next news brings them */ });
 }
 tell();
 
@@ -129,6 +128,7 @@ const wasFinal = isFinal();
 follow(page, {
   training: readNews,
   back: readNews,
+  glance: refresh,
   job: async () => {
     await readNews();
     tell();
@@ -137,6 +137,3 @@ follow(page, {
   },
 });
 document.addEventListener("htmx:after:swap", tell);
-document.addEventListener("htmx:response:error", (event) => {
-  if (event.detail.ctx?.response?.status === 403) toast(t("You may look at this job, but not change it."));
-});

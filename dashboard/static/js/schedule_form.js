@@ -1,5 +1,5 @@
 // The form of a schedule: shows when an expression fires while it is typed, and sends what was chosen as JSON.
-import { csrf } from "./base.js";
+import { ask } from "./ask.js";
 import { locale, t } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -9,17 +9,6 @@ const name = form.dataset.name;
 const before = form.dataset.template ? JSON.parse(form.dataset.template) : null;
 const mine = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (!value("zone")) byId("zone").value = mine || "UTC";
-
-async function ask(method, path, body) {
-  const answer = await fetch(path, {
-    method,
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-    body: JSON.stringify(body),
-  });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.detail || t("The service did not answer."));
-  return told;
-}
 
 // Of several questions under way, only the answer to the newest is shown.
 let asked = 0;

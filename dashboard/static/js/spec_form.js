@@ -1,5 +1,5 @@
 // Reads a form whose inputs say by data-path and data-kind which value of a spec they hold, and shows problems beside them.
-import { csrf } from "./base.js";
+import { ask } from "./ask.js";
 import { t } from "./words.js";
 
 const notes = document.getElementById("notes");
@@ -121,15 +121,8 @@ export class SpecForm {
     return null;
   }
 
-  async post(address, body, headers = {}) {
-    const answer = await fetch(address, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf, ...headers },
-      body: JSON.stringify(body),
-    });
-    const told = await answer.json();
-    if (!answer.ok) throw new Error(told.detail);
-    return told;
+  post(address, body, headers = {}) {
+    return ask("POST", address, body, headers);
   }
 }
 

@@ -1,6 +1,7 @@
 // Sends files, four at a time: small ones in one piece, large ones in parts that are gone on with after a break, and
 // parts straight into the store where browsers reach it. What the surroundings spoil is tried again.
-import { csrf } from "./base.js";
+import { signedOut } from "./ask.js";
+import { answered, csrf } from "./session.js";
 import { t } from "./words.js";
 
 const PARALLEL = 4;
@@ -130,7 +131,10 @@ export class Uploads {
         const { status, response: answer } = request;
         if (status >= 200 && status < 300 && answer) return answer;
         if (status >= 500 || status === 429 || status === 0) throw new TryAgain(1000 * (Number(request.getResponseHeader("Retry-After")) || 0));
-        if (status === 401) throw new CannotSend("signed_out", t("You were signed out. Sign in again in another tab, then try again."));
+        if (status === 401) {
+          answered(401);
+          throw new CannotSend("signed_out", signedOut());
+        }
         throw new CannotSend(answer?.code ?? "upload_failed", answer?.detail ?? t("The service refused it."));
       } catch (error) {
         if (!(error instanceof TryAgain) || attempt >= TRIES || entry.state === "removed") throw error;

@@ -1,0 +1,71 @@
+"""A session that ends while pages are open, and a service that is away for a while: nothing is lost, and it is said."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from core.accounts import Role
+from core.passwords import set_password
+from tests.browser.conftest import Visitor
+from tests.dashboard.conftest import Place
+
+pytestmark = pytest.mark.browser
+
+WORDS = "four plain words here"
+
+
+def test_a_page_outlives_its_session_and_a_service_that_is_away(visitor: Visitor, live_place: Place) -> None:
+    job_id = live_place.script("ada", Role.ADMIN).job(3)
+    live_place.worker().run()
+    set_password(live_place.database, live_place.user("ada"), WORDS)
+    items = live_place.script().get(f"/api/v1/jobs/{job_id}/items").json["data"]
+    address = f"{visitor.address}/jobs/{job_id}"
+
+    # Somebody who is not signed in follows a link to one face, and sees that face once they are.
+    page = visitor.open(f"/jobs/{job_id}#item={items[1]['id']}")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(WORDS)
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("dialog")).to_contain_text(items[1]["name"])
+    page.keyboard.press("Escape")
+
+    # They write to somebody about it on another page, and sign out in a second window meanwhile.
+    page.goto(f"{visitor.address}/schedules/new")
+    page.get_by_label("Name", exact=True).fill("half written")
+    second = visitor.open(address)
+    second.get_by_role("button", name="Sign out", exact=True).click()
+    note = page.locator("#session-note")
+    expect(note).to_contain_text("You were signed out.")
+    page.locator("#cron").fill("0 4 * * *")  # which the service is asked about
+    expect(page.locator("#preview")).to_contain_text("You were signed out. Sign in again in another tab")
+
+    # In again from there, in a window of its own; the first one goes on where it was, with what was written.
+    with visitor.context.expect_page() as opened:
+        note.get_by_role("link", name="Sign in again").click()
+    third = opened.value
+    third.get_by_label("Name").fill("ada")
+    third.get_by_label("Password").fill(WORDS)
+    third.get_by_role("main").get_by_role("button", name="Sign in").click()
+    third.wait_for_url("**/schedules/new")
+    expect(note).to_have_count(0)
+    page.locator("#cron").fill("0 5 * * *")
+    expect(page.locator("#preview")).to_contain_text("5:00")
+    assert page.get_by_label("Name", exact=True).input_value() == "half written"
+    refused = [one for one in visitor.complaints if "401" not in one]
+    visitor.complaints.clear()
+    assert refused == []
+
+    # A service that is away is no news at first; then it is said, until it is back.
+    third.clock.install()
+    third.goto(f"{visitor.address}/workers")
+    visitor.context.set_offline(True)
+    third.clock.run_for(4000)
+    third.wait_for_timeout(50)
+    expect(third.locator("#session-note")).to_have_count(0)
+    third.clock.run_for(8000)
+    expect(third.locator("#session-note")).to_contain_text("The service does not answer.")
+    visitor.context.set_offline(False)
+    third.clock.run_for(4000)
+    expect(third.locator("#session-note")).to_have_count(0)
+    visitor.complaints[:] = [one for one in visitor.complaints if "ERR_INTERNET_DISCONNECTED" not in one]
