@@ -2,98 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
-import json
 import random
 import threading
-import tracemalloc
-import uuid
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from core import audit
 from core import backup as making
 from core import backup_restore as restoring
 from core.audit import list_entries
-from core.backup import BackupMade, back_up
-from core.backup_contents import Contents
-from core.backup_format import BackupWriter, new_file, read_members
-from core.backup_restore import Backup, differing_settings, restore, verify
+from core.backup import back_up
+from core.backup_format import read_members
 from core.config import Settings
 from core.database import Database
 from core.erasure import erase
-from core.errors import Conflict, InvalidRequest
+from core.errors import Conflict
 from core.objects import dataset_plan_key, dataset_shard_key, dataset_sidecar_key, model_upload_key
-from core.progress import Progress, Silent
+from core.progress import Silent
 from core.recordings import take_in
 from core.schedule_tables import Collection, CollectionPlan, JobWebhook
 from core.states import JobState
 from core.store import Store
 from core.tables import Artifact, Attempt, Base, DatasetShard, Item, Job, Recording, Transition, Worker
 from core.training_tables import Measurement
-from tests.conftest import settings_for, sqlite_url
-from tests.dashboard.conftest import Place, make_place
+from tests.core.backup.saving import bring_back, opened, save
+from tests.dashboard.conftest import Place
 from tests.dashboard.world import World
 from tests.factories import Ledger
 from tests.fakes import FakeWorker
-from tests.ledgers import make_ledger
-from tests.servers import ObjectStore
-
-
-@pytest.fixture
-def place(settings: Settings) -> Iterator[Place]:
-    """On either kind of database."""
-    yield from _opened(settings)
-
-
-@pytest.fixture
-def sqlite_place(sqlite_settings: Settings) -> Iterator[Place]:
-    """For what would be the same on either."""
-    yield from _opened(sqlite_settings)
-
-
-def _opened(settings: Settings) -> Iterator[Place]:
-    make_ledger(settings.database_url)
-    place = make_place(settings)
-    yield place
-    place.database.dispose()
-
-
-@pytest.fixture
-def elsewhere(
-    request: pytest.FixtureRequest, broker_url: str, object_store_server: ObjectStore, tmp_path: Path
-) -> Iterator[Settings]:
-    """Settings of an empty place. Its database is of the other kind where the first place may be on either."""
-    store = dataclasses.replace(object_store_server, bucket=f"test-{uuid.uuid4().hex[:16]}")
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    callspec = getattr(request.node, "callspec", None)
-    if callspec is None or callspec.params.get("database_url") != "sqlite":
-        yield settings_for(sqlite_url(folder), broker_url, store)
-        return
-    with request.getfixturevalue("postgres").database() as url:
-        yield settings_for(url, broker_url, store)
-
-
-def save(place: Place, file: Path, *, with_secrets: bool = False) -> BackupMade:
-    with file.open("wb") as stream:
-        return back_up(
-            place.settings, place.database, place.store, stream, Silent(), with_secrets=with_secrets
-        )
-
-
-def bring_back(settings: Settings, file: Path, progress: Progress | None = None) -> Backup:
-    with Contents() as contents:
-        backup = verify(file, contents, Silent())
-        restore(settings, file, backup, contents, progress or Silent())
-        return backup
 
 
 def rows_of(database: Database) -> dict[str, list[str]]:
@@ -282,80 +222,12 @@ def test_only_an_empty_place_is_restored_into_and_a_stopped_restore_goes_on(
         bring_back(elsewhere, file)
 
 
-def test_a_file_that_is_damaged_or_broke_off_is_refused(sqlite_place: Place, tmp_path: Path) -> None:
-    place, file = sqlite_place, tmp_path / "all.tar"
-    place.script("ada").job(2)
-    place.worker().run()
-    save(place, file)
-    whole = file.read_bytes()
-
-    def refused(content: bytes) -> str:
-        (tmp_path / "bad.tar").write_bytes(content)
-        with Contents() as contents, pytest.raises(InvalidRequest) as told:
-            verify(tmp_path / "bad.tar", contents, Silent())
-        return told.value.message
-
-    assert "broke off" in refused(whole[: len(whole) // 2])
-    # Only the zeros that fill up the archive may be missing.
-    for share in range(1, 40):
-        refused(whole[: (len(whole) - 2048) * share // 40])
-    for word in (b"\x89PNG", b"fLaC"):
-        place_of = whole.index(word) + 40
-        damaged = whole[:place_of] + bytes([whole[place_of] ^ 1]) + whole[place_of + 1 :]
-        assert "is damaged" in refused(damaged), word
-    row = whole.rindex(b"\x1f\x8b\x08") + 12
-    assert "damaged" in refused(whole[:row] + b"\0\0\0\0" + whole[row + 4 :])
-    assert "newer version" in refused(whole.replace(b'"revision":"000', b'"revision":"999', 1))
-    assert "no backup" in refused(b"")
-    assert "no backup" in refused(b"something else" * 1000)
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as made:
-        made.writestr("a", "b")
-    assert "no backup" in refused(archive.getvalue())
-
-
-def test_a_file_of_many_objects_is_written_and_read_in_little_memory(tmp_path: Path) -> None:
-    count, content = 2_000, bytes(700)
-    tracemalloc.start()
-    with new_file(tmp_path / "large.tar") as (path, file):
-        writer = BackupWriter(file)
-        for number in range(count):
-            writer.object(f"jobs/job_1/attempts/1/{number}.face.png", len(content), "image/png", [content])
-    with path.open("rb") as file:
-        assert sum(len(member.file.read()) for member in read_members(file)) == count * len(content)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 700_000, peak  # a kilobyte for each would be two million
-    assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(InvalidRequest, match="is there already"), new_file(path):
-        pass
-
-
-def test_settings_that_were_otherwise_are_told_and_no_secret_is_written(
-    sqlite_place: Place, tmp_path: Path
-) -> None:
-    place, file = sqlite_place, tmp_path / "all.tar"
-    changed = place.settings.model_copy(
-        update={"lease_seconds": 17.0, "oidc_client_secret": SecretStr("hush-hush")}
-    )
-    with file.open("wb") as stream:
-        back_up(changed, place.database, place.store, stream, Silent())
-    with Contents() as contents:
-        backup = verify(file, contents, Silent())
-    assert differing_settings(place.settings, backup) == {"VOICESKETCH_LEASE_SECONDS": "17.0"}
-    assert differing_settings(changed, backup) == {}
-    told = json.dumps([backup.head, backup.end])
-    for secret in ("hush-hush", "only-for-tests", place.settings.s3_secret_key):
-        word = secret if isinstance(secret, str) else secret.get_secret_value() if secret else "?"
-        assert word not in told
-
-
 def test_a_place_in_which_everything_exists_is_in_it_as_a_whole(
     sqlite_settings: Settings, elsewhere: Settings, tmp_path: Path
 ) -> None:
     """Models and halves of models, datasets, files of trainings, collections, schedules with their plans, uploads."""
     file = tmp_path / "all.tar"
-    for place in _opened(sqlite_settings.model_copy(update={"webhooks_to_private": True})):
+    for place in opened(sqlite_settings.model_copy(update={"webhooks_to_private": True})):
         world = World(place, tmp_path)
         for name in world._makers():
             world._id(name)

@@ -22,11 +22,11 @@ from core.progress import Silent
 from core.store import Store
 from core.tables import Base, Item, Job
 from tests.conftest import settings_for
+from tests.core.backup.old_backups import FACE, JOB, SOUND, WHEN, make_old_backup
 from tests.core.migrations.next_versions import scripts_of
-from tests.core.old_backups import FACE, JOB, SOUND, WHEN, make_old_backup
 from tests.servers import ObjectStore, Postgres
 
-# The first that could be backed up, and every one since but today's own, which test_backup is about.
+# The first that could be backed up, and every one since but today's own, which test_round_trip is about.
 _FIRST = "0003"
 
 
