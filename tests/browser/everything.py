@@ -25,8 +25,9 @@ from tests.core.registry_place import Registry, metric
 from tests.dashboard.conftest import Place, Script
 from tests.dashboard.people import people_files, send_files, work
 from tests.dashboard.test_schedules import add
-from tests.factories import Ledger, Program
+from tests.factories import Ledger
 from tests.fakes import face_picture
+from tests.programs import Program
 
 # Of the pages below, those that are refused or missing on purpose.
 REFUSED = {"nothing-here": 404}

@@ -13,7 +13,8 @@ from core.accounts import Role
 from core.states import JobState
 from tests.browser.conftest import Visitor
 from tests.dashboard.conftest import Place
-from tests.factories import Ledger, Program
+from tests.factories import Ledger
+from tests.programs import Program
 
 pytestmark = pytest.mark.browser
 

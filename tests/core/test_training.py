@@ -8,10 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from core.chunks import ProgramChunk
-from core.database import now
 from core.errors import Conflict, InvalidRequest, LeaseLost, NotFound
-from core.identifiers import new_id
-from core.jobs import cancel_job, enter_job, pause_job, resume_job, retry_job
+from core.jobs import cancel_job, pause_job, resume_job, retry_job
 from core.leases import attempts_to_stop, claim_chunk, is_work_waiting, release
 from core.program_results import (
     LOG_LINES_KEPT,
@@ -28,43 +26,13 @@ from core.program_results import (
     publish_standing,
     publish_step,
 )
-from core.specs import PROGRAM_KINDS, PrepareSpec
+from core.specs import PROGRAM_KINDS
 from core.states import ItemState, JobState
-from core.tables import DatasetVersion
 from core.training import create_program_job, run_again
 from core.training_specs import TrainSpec
 from core.training_tables import LogLine, Measurement, TrainingProgress
+from tests.datasets import enter_dataset
 from tests.factories import Ledger
-
-
-def add_dataset(ledger: Ledger) -> None:
-    owner = ledger.user().id
-    with ledger.database.write() as session:
-        at = now(session)
-        job = enter_job(
-            session,
-            spec=PrepareSpec(dataset="people", plan_sha256="0" * 64),
-            owner_id=owner,
-            name="people",
-            queue="elsewhere",
-            priority=0,
-            model_version_id=None,
-            idempotency_key=None,
-            at=at,
-        )
-        session.add(
-            DatasetVersion(
-                id=new_id("dataset"),
-                name="people",
-                version=1,
-                sha256="d" * 64,
-                owner_id=owner,
-                job_id=job.id,
-                files=[],
-                summary={},
-                created_at=at,
-            )
-        )
 
 
 def train(ledger: Ledger, model: str = "mine") -> str:
@@ -75,7 +43,9 @@ def train(ledger: Ledger, model: str = "mine") -> str:
 
 @pytest.fixture
 def ledger(ledger: Ledger) -> Ledger:
-    add_dataset(ledger)
+    owner = ledger.user().id
+    with ledger.database.write() as session:
+        enter_dataset(session, owner)
     return ledger
 
 

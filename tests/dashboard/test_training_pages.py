@@ -13,7 +13,8 @@ from core.training_specs import AnalyseSpec, EvaluateSpec
 from dashboard.job_reports import metric_rows
 from dashboard.spec_form import FormGroup, form_of
 from tests.dashboard.conftest import Place
-from tests.factories import Ledger, Program
+from tests.factories import Ledger
+from tests.programs import Program
 
 METRICS = {
     "matching.voice_to_face.2": {

@@ -16,7 +16,8 @@ from core.accounts import Role
 from core.states import JobState
 from dashboard.api import events
 from tests.dashboard.conftest import Place
-from tests.factories import Ledger, Program
+from tests.factories import Ledger
+from tests.programs import Program
 
 
 def training(place: Place, owner: str = "ada") -> Program:

@@ -24,7 +24,8 @@ from core.workers import register_worker
 from tests.core.registry_place import SIZES, Registry
 from tests.dashboard.access_bodies import archive
 from tests.dashboard.conftest import SOUND, Place, Script
-from tests.factories import Ledger, Program
+from tests.factories import Ledger
+from tests.programs import Program
 
 # Who asks, in the order of the columns of the table: nobody, five people by a token that may all that they may,
 # and the admin by tokens of narrower scopes.

@@ -1,4 +1,4 @@
-"""A disk that is full when a test wants it."""
+"""People to prepare a dataset from, and a disk that is full when a test wants it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.worker.small_datasets import write_people
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,8 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
     yield SmallDisk(folder)
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    return write_people(tmp_path / "people")

@@ -13,15 +13,12 @@ from sqlalchemy import select
 
 from core.accounts import Role
 from core.config import Settings
-from core.database import now
-from core.identifiers import new_id
-from core.jobs import enter_job
 from core.registry import register_model
-from core.specs import PrepareSpec
 from core.tables import DatasetVersion, Item, Job
 from core.training import create_program_job
 from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
 from core.training_tables import JobFile, LogLine, Measurement, TrainingProgress
+from tests.datasets import enter_dataset, put_files
 from tests.worker.ml.small_networks import save_small_networks
 from tests.worker.place import Place
 
@@ -66,38 +63,14 @@ class ProgramPlace(Place):
     ) -> str:
         """A version of `people` with these files in the store; answers its label."""
         contents = {"dataset.json": b"{}", "shards/00000.tar": b"a shard", **(files or {})}
-        rows = []
-        for name, content in contents.items():
-            sha256 = hashlib.sha256(content).hexdigest()
-            self.store.put(f"test/{sha256}", content, "application/octet-stream")
-            rows.append({"name": name, "key": f"test/{sha256}", "sha256": sha256, "size_bytes": len(content)})
+        rows = put_files(self.store, contents)
+        sha256 = hashlib.sha256(contents["dataset.json"]).hexdigest()
         with self.database.write() as session:
-            at = now(session)
-            job = enter_job(
-                session,
-                spec=PrepareSpec(dataset="people", plan_sha256="0" * 64),
-                owner_id=self.owner,
-                name="people",
-                queue="elsewhere",
-                priority=0,
-                model_version_id=None,
-                idempotency_key=None,
-                at=at,
-            )
             count = len(session.scalars(select(DatasetVersion)).all())
-            version = DatasetVersion(
-                id=new_id("dataset"),
-                name="people",
-                version=count + 1,
-                sha256=hashlib.sha256(contents["dataset.json"]).hexdigest(),
-                owner_id=self.owner,
-                job_id=job.id,
-                files=rows,
-                summary=dict(summary or {}),
-                created_at=at,
+            entered = enter_dataset(
+                session, self.owner, version=count + 1, sha256=sha256, files=rows, summary=summary
             )
-            session.add(version)
-        return version.label
+        return entered.label
 
     def add_networks(self, *names: str) -> dict[str, Path]:
         """Registers small networks under their kind; answers all there are, as folders."""

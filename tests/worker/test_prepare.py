@@ -10,51 +10,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from core.layouts import plan_folder
 from core.progress import Lines, Silent
+from tests.worker.conftest import SmallDisk
 from tests.worker.ml.small_networks import save_small_networks
-from tests.worker.small_datasets import picture, recipe, voice, write_people
-from worker.dataset_folder import InputFolder, prepare_folder
-from worker.dataset_inputs import Changed
-from worker.prepare import main
+from tests.worker.preparing import VOICES, content_of, run
+from tests.worker.small_datasets import recipe, voice, write_people
+from worker.dataset_folder import prepare_folder
 
-QUICK = '{"voice":{"features":["waveform"]},"face":{"size":32},"shard_entries":6}'
-VOICES = '{"voice":{"features":["ve_conv","ast"]},"face":null,"shard_entries":6}'
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAIRS = REPOSITORY.parent / "shared" / "data" / "paired_clips"
-
-
-def run(root: Path, out: Path, *more: str, recipe_json: str = QUICK) -> int:
-    return main([str(root), "--out", str(out), "--recipe-json", recipe_json, "--device", "cpu", *more])
-
-
-def content_of(out: Path) -> dict[str, str]:
-    """Every file of a dataset by its hash, without what is kept for the next run."""
-    return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and ".progress" not in path.parts
-    }
-
-
-def report_of(out: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((out / "report.json").read_bytes())
-    return report
-
-
-def rejects_of(out: Path) -> dict[str, str]:
-    return {reject["key"]: reject["reason"] for reject in report_of(out)["rejects"]}
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> Path:
-    return write_people(tmp_path / "people")
 
 
 def test_two_runs_make_the_same_dataset(
@@ -157,108 +126,12 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_dataset(tmp_path: 
     assert content_of(out) == content_of(tmp_path / "undisturbed")
 
 
-def test_inputs_that_cannot_be_used_are_counted_named_and_told_by_the_exit_code(
-    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (people / "person00" / "clip 0.wav").write_bytes(b"")
-    (people / "person01" / "portrait.png").write_bytes(picture()[:100])
-    (people / "person02" / "ключ.wav").write_bytes(voice(0.1))
-    assert run(people, tmp_path / "out") == 1
-    assert rejects_of(tmp_path / "out") == {
-        "person00/clip 0.wav": "empty_file",
-        "person01/portrait.png": "corrupt_image",
-        "person01/clip 0.wav": "no_pair",  # their only picture is gone
-        "person01/clip 1.wav": "no_pair",
-        "person02/ключ.wav": "too_short",
-    }
-    told = capsys.readouterr()
-    assert "1 left out: corrupt_image" in told.err
-    assert "14 entries of 5 people" in told.out
-    counts = report_of(tmp_path / "out")["counts"]
-    assert counts["entries"] + sum(counts["rejects"].values()) == counts["inputs"] == 19
-    assert counts["people_without_entries"] == 1
-
-
-def test_a_file_that_is_no_medium_is_named_and_is_no_failure(people: Path, tmp_path: Path) -> None:
-    (people / "person00" / "notes.txt").write_text("hello")
-    assert run(people, tmp_path / "out") == 0
-    assert rejects_of(tmp_path / "out") == {"person00/notes.txt": "not_media"}
-
-
-def test_ordinary_names_in_any_case_and_any_number_of_clips_are_kept(tmp_path: Path) -> None:
-    root = tmp_path / "people"
-    (root / "Ann").mkdir(parents=True)
-    names = [f"{number:05d}.WAV" for number in range(22)] + ["holiday in Rome.Flac", "déjà vu.ogg"]
-    for seed, name in enumerate(names):
-        kind = {".flac": "FLAC", ".ogg": "OGG"}.get(Path(name).suffix.lower(), "WAV")
-        (root / "Ann" / name).write_bytes(voice(0.6, seed, kind))
-    (root / "Ann" / "me.JPeG").write_bytes(picture(kind="JPEG"))
-    (root / "Ann" / "me too.tiff").write_bytes(picture(kind="TIFF"))
-    assert run(root, tmp_path / "all") == 0
-    assert report_of(tmp_path / "all")["counts"]["entries"] == 26
-
-    limited = '{"voice":{"features":["waveform"],"max_clips":20},"face":{"size":32}}'
-    assert run(root, tmp_path / "some", recipe_json=limited) == 0
-    assert list(rejects_of(tmp_path / "some").values()) == ["clip_limit"] * 4
-
-
-def test_an_input_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    path.write_bytes(voice())
-
-    def growing(path: Path) -> bytes:
-        content = path.read_bytes()
-        with path.open("ab") as file:
-            file.write(b"more")
-        return content
-
-    def replaced(path: Path) -> bytes:
-        content = path.read_bytes()
-        (tmp_path / "new").write_bytes(content)
-        (tmp_path / "new").replace(path)
-        return content
-
-    def half(path: Path) -> bytes:
-        return path.read_bytes()[:100]
-
-    for read in (growing, replaced, half):
-        with pytest.raises(Changed):
-            InputFolder(tmp_path, read).fetch("a.wav")
-    assert InputFolder(tmp_path).fetch("a.wav") == path.read_bytes()
-
-
-def test_an_input_that_vanishes_or_is_forbidden_is_named(people: Path, tmp_path: Path) -> None:
-    plan = plan_folder(people, recipe())
-    (people / "person01" / "clip 0.wav").unlink()
-    looped = people / "person02" / "clip 1.wav"
-    looped.unlink()
-    looped.symlink_to(looped)
-    prepare_folder(plan, people, tmp_path / "out", Silent(), device="cpu")
-    assert rejects_of(tmp_path / "out") == {
-        "person01/clip 0.wav": "unreadable_file",
-        "person02/clip 1.wav": "unreadable_file",
-    }
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 5 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=5m", "none", place], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root can make a small disk")
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
 def test_a_full_disk_is_told_in_one_sentence_and_the_next_run_goes_on(
-    small_disk: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    disk: SmallDisk, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = small_disk / "out"
-    ballast = small_disk / "ballast"
+    disk.resize(5 * 1024)
+    out = disk.folder / "out"
+    ballast = disk.folder / "ballast"
     two_features = '{"voice":{"features":["ve_conv"]},"face":{"size":32},"shard_entries":2}'
     ballast.write_bytes(bytes(2_000_000))
     assert run(people, out, recipe_json=two_features) == 2
@@ -269,7 +142,7 @@ def test_a_full_disk_is_told_in_one_sentence_and_the_next_run_goes_on(
     assert not list(out.rglob("*.part")) and not (out / "dataset.json").exists()
 
     ballast.unlink()
-    subprocess.run(["mount", "-o", "remount,size=60m", small_disk], check=True)
+    disk.resize(60 * 1024)
     assert run(people, out, recipe_json=two_features) == 0
     assert run(people, tmp_path / "fresh", recipe_json=two_features) == 0
     assert content_of(out) == content_of(tmp_path / "fresh")
@@ -330,23 +203,6 @@ def test_a_wrong_recipe_is_told_in_a_sentence(
     assert run(people, tmp_path / "out", recipe_json=recipe_json) == 2
     error = capsys.readouterr().err
     assert told in error and len(error.strip().splitlines()) == 1
-
-
-def test_where_nothing_can_be_kept_the_report_says_why_and_there_is_no_dataset(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "people" / "a").mkdir(parents=True)
-    (tmp_path / "people" / "a" / "x.wav").write_bytes(b"")
-    assert run(tmp_path / "people", tmp_path / "out", recipe_json='{"face":null}') == 2
-    assert "Nothing could be kept" in capsys.readouterr().err
-    assert rejects_of(tmp_path / "out") == {"a/x.wav": "empty_file"}
-    assert not (tmp_path / "out" / "dataset.json").exists()
-
-
-def test_an_empty_folder_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "empty").mkdir()
-    assert run(tmp_path / "empty", tmp_path / "out") == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_scripts_get_one_json_object(
