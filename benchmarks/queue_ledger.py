@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
 
 from sqlalchemy import func, insert, select
 
+from benchmarks.crews import waiting_crew
 from core.accounts import Role, create_user
 from core.bootstrap import migrate
 from core.chunks import ClaimedItem, InferChunk
@@ -30,7 +31,6 @@ from tests.servers import Postgres
 
 _ROWS_AT_ONCE = 5_000
 _SILENCE_SECONDS = 120.0  # without one item brought to its end, something is broken
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 @contextmanager
@@ -112,26 +112,15 @@ def submit(database: Database, owner_id: str, hashes: list[str]) -> str:
 @contextmanager
 def workers(url: str, count: int, chunk: int, *, item_seconds: float = 0.0) -> Iterator[Workers]:
     """Processes that are connected and wait for the start."""
-    with ExitStack() as stack:
-        go, ready = _SPAWN.Event(), _SPAWN.Semaphore(0)
-        processes = [
-            _SPAWN.Process(target=_work, args=(url, go, ready, chunk, item_seconds), daemon=True)
-            for _ in range(count)
-        ]
-        for process in processes:
-            process.start()
-            stack.callback(process.join)
-            stack.callback(process.terminate)
-        for _ in processes:
-            if not ready.acquire(timeout=_SILENCE_SECONDS):
-                raise SystemExit("A worker of the measurement did not start; see above.")
+    arguments = [(url, chunk, item_seconds)] * count
+    with waiting_crew(_work, arguments, patience_seconds=_SILENCE_SECONDS) as (go, processes):
         yield Workers(go, processes)
 
 
 class Workers:
     """Processes that wait for the start, and work from there on."""
 
-    def __init__(self, go: Event, processes: list[multiprocessing.context.SpawnProcess]) -> None:
+    def __init__(self, go: Event, processes: list[SpawnProcess]) -> None:
         self._go = go
         self._processes = processes
 
@@ -159,7 +148,7 @@ class Workers:
             time.sleep(0.02)
 
 
-def _work(url: str, go: Event, ready: Semaphore, chunk: int, item_seconds: float) -> None:
+def _work(ready: Semaphore, go: Event, url: str, chunk: int, item_seconds: float) -> None:
     """Claims, publishes, and asks again until it is stopped."""
     database = Database(url)
     with database.write() as session:
