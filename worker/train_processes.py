@@ -35,6 +35,10 @@ from worker.ml.training.events import STOPPED, Failed, Note, write_event
 LOST_PROCESS = (
     "A process of the training died, as happens when a machine runs out of memory. Go on from the checkpoint."
 )
+SILENT_HOST = (
+    "A host of the training fell silent and could not be reached for two minutes. Go on from the checkpoint once it is "
+    "back."
+)
 NO_HOSTS = (
     "Not all hosts of the training came together. See that each of the others runs worker.follow and reaches the first "
     "one (docs/training.md)."

@@ -6,9 +6,10 @@ contrastive loss runs networks several times, which such wrappers do not allow f
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
+from worker.ml.training.silent_hosts import watch_connections
 from worker.ml.training.task import World
 
 _BUCKET_BYTES = 32 << 20  # large enough for the network to be the limit, small beside the weights
+# Processes of all hosts were started at one time. One that is gone before it has connected is waited for no longer.
+_JOIN_SECONDS = 600.0
 
 
 def join(device: torch.device) -> World:
@@ -29,7 +33,8 @@ def join(device: torch.device) -> World:
     Args:
         device: asked for; a CUDA device without a number becomes the process's own.
     """
-    state = PartialState(cpu=device.type == "cpu")
+    with nullcontext() if _on_one_host() else _joining():
+        state = PartialState(cpu=device.type == "cpu")
     if device.type == "cuda" and (device.index is None or state.num_processes > 1):
         device = torch.device("cuda", state.local_process_index)
     return World(device, state.process_index, state.num_processes)
@@ -155,6 +160,19 @@ class _Gather(torch.autograd.Function):
         dist.all_reduce(total)
         first = dist.get_rank() * ctx.rows
         return total[first : first + ctx.rows]
+
+
+@contextmanager
+def _joining() -> Iterator[None]:
+    if dist.is_initialized():
+        yield
+        return
+    watch_connections()
+    faulthandler.dump_traceback_later(_JOIN_SECONDS, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _on_one_host() -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,6 +18,7 @@ from safetensors.torch import load_file
 from tests.worker.ml.training.runs import ADAM, curves, run
 from worker.ml.training.events import Ended, Event, Progress, read_event
 from worker.ml.training.failures import Stopped
+from worker.ml.training.silent_hosts import SILENT_SECONDS
 from worker.ml.training.task import Phase
 
 PHASES = (Phase("only", 3, 4, ADAM, clip_norm=0.3),)
@@ -75,6 +79,23 @@ def test_two_processes_that_were_stopped_and_resumed_end_as_if_they_had_not_been
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+def test_each_process_gives_up_the_other_when_its_host_is_silent(folders: dict[str, Path]) -> None:
+    for rank in ("0", "1"):
+        told = json.loads((folders["plain"].parent / f"patience-{rank}.json").read_text())
+        assert len(told) >= 2, "it is connected with the meeting place and with the other process"
+        assert set(told) == {SILENT_SECONDS * 1000}
+
+
+def _patience() -> list[int]:
+    """For each TCP connection of this process, after how many milliseconds of silence it is given up."""
+    told = []
+    for connection in psutil.Process().net_connections("tcp"):
+        if connection.status == psutil.CONN_ESTABLISHED:
+            with socket.socket(fileno=os.dup(connection.fd)) as one:
+                told.append(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    return told
+
+
 def _main(root: Path) -> None:
     """In each of the two processes."""
     from worker.ml.training import collectives
@@ -99,6 +120,11 @@ def _main(root: Path) -> None:
     # Asked after each of five steps, and before each pair of validation batches: the last time in the middle of it.
     assert stopped.value.step == 5
     run("noisy", root / "noisy-stopped", PHASES, tell=tell)
+    deadline = time.monotonic() + 30
+    while 0 in _patience() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (root / f"patience-{rank}.json").write_text(json.dumps(_patience()))
+    collectives.all_objects(None)  # nobody leaves while the other one counts
     collectives.leave()
 
 
