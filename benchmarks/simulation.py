@@ -149,7 +149,7 @@ def measure(
     """One point, on a ledger that holds its backlog.
 
     Args:
-        warm: seconds until the measurement begins.
+        warm: seconds until the measurement begins; workers of a given speed get a chunk's time besides.
         processes: that the workers share.
         least: items that are done before it ends, however long that takes.
     """
@@ -157,10 +157,11 @@ def measure(
         lacking = point.backlog - waiting(connection)
     if lacking > point.backlog // 20:
         fill(url, lacking, point.jobs)
-    with crowd(url, point.workers, min(point.workers, processes), Kind(point.chunk, point.rate)) as working:
+    kind = Kind(point.chunk, point.rate)
+    with crowd(url, point.workers, min(point.workers, processes), kind) as working:
         with _topped_up(url, point):
             working.start()
-            time.sleep(warm)
+            time.sleep(warm + kind.chunk_seconds)  # until all of them are at work
             before = _snapshot(url, working)
             with watching(url) as seen:
                 time.sleep(seconds)

@@ -7,11 +7,11 @@ does (two chunks open, outcomes published every second or when a chunk ends), th
 
 from __future__ import annotations
 
-import multiprocessing
+import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from benchmarks.crews import SPAWN, waiting_crew
 from benchmarks.queue_ledger import drawn
 from core.chunks import InferChunk
 from core.database import Database
@@ -37,7 +38,6 @@ LEASE_SECONDS = 60.0
 _TICK_SECONDS = 0.05
 _IDLE_SECONDS = 0.5  # a doorbell wakes a real one
 _START_SECONDS = 300.0
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 class Told(NamedTuple):
@@ -60,6 +60,11 @@ class Kind:
 
     chunk: int
     rate: float
+
+    @property
+    def chunk_seconds(self) -> float:
+        """That its device needs for a chunk."""
+        return self.chunk / self.rate if self.rate else 0.0
 
 
 @dataclass
@@ -90,6 +95,8 @@ class _Worker:
 
     def run(self) -> None:
         self._pulse.start()
+        if self._kind.chunk_seconds:  # nobody's whole fleet claims in the same moment, chunk after chunk
+            self._stop.wait(random.uniform(0, self._kind.chunk_seconds))
         drawn_until = time.monotonic()
         try:
             while not self._stop.is_set():
@@ -235,27 +242,16 @@ class Crowd:
 @contextmanager
 def crowd(url: str, workers: int, processes: int, kind: Kind) -> Iterator[Crowd]:
     """So many workers in so many processes."""
-    with ExitStack() as stack:
-        go, stop, ready = _SPAWN.Event(), _SPAWN.Event(), _SPAWN.Semaphore(0)
-        heard: Any = _SPAWN.Queue()
-        shares = [workers // processes + (number < workers % processes) for number in range(processes)]
-        started = [
-            _SPAWN.Process(target=_work, args=(url, share, kind, go, stop, ready, heard), daemon=True)
-            for share in shares
-            if share
-        ]
-        for process in started:
-            process.start()
-            stack.callback(process.join)
-            stack.callback(process.terminate)
-        for _ in started:
-            if not ready.acquire(timeout=_START_SECONDS):
-                raise SystemExit("Workers of the simulation did not start; see above.")
+    stop = SPAWN.Event()
+    heard: Any = SPAWN.Queue()
+    shares = [workers // processes + (number < workers % processes) for number in range(processes)]
+    arguments = [(url, share, kind, stop, heard) for share in shares if share]
+    with waiting_crew(_work, arguments, patience_seconds=_START_SECONDS) as (go, started):
         yield Crowd(go, stop, started, heard)
 
 
 def _work(
-    url: str, workers: int, kind: Kind, go: Event, stop: Event, ready: Semaphore, heard: Queue[Heard]
+    ready: Semaphore, go: Event, url: str, workers: int, kind: Kind, stop: Event, heard: Queue[Heard]
 ) -> None:
     stopped = threading.Event()  # hundreds of threads look at it; the one that processes share is slower
     crew = [_Worker(url, kind, stopped) for _ in range(workers)]
