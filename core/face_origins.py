@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.model_files import PAIR, SPEECH_TO_FACE
 from core.queries import visible_to
+from core.registry import is_version_number
 from core.specs import InferSpec
 from core.tables import Attempt, Drawing, Item, Job, ModelVersion, User, Worker
 
@@ -77,7 +78,7 @@ def knows_landmarks(session: Session, model: ModelVersion) -> bool:
     if kind == SPEECH_TO_FACE:
         return bool((model.config.get("face_generator") or {}).get("landmarks"))
     name, _, version = str(model.config.get("decoder", "")).partition("@")
-    if kind != PAIR or not version.isascii() or not version.isdigit():
+    if kind != PAIR or not is_version_number(version):
         return False
     decoder = session.scalar(
         select(ModelVersion).where(ModelVersion.name == name, ModelVersion.version == int(version))

@@ -21,7 +21,7 @@ from core.database import Database, now
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.model_files import CONFIG, PAIR, PARTS
 from core.objects import dataset_plan_key, model_upload_key
-from core.registry import hold_registry, resolve_model
+from core.registry import hold_registry, is_version_number, resolve_model
 from core.schedule_tables import Schedule
 from core.store import Store
 from core.tables import Alias, Job, ModelVersion
@@ -146,7 +146,7 @@ def _is_older(store: Store, key: str, limit: datetime) -> bool:
 
 def _find(session: Session, label: str) -> ModelVersion:
     name, at, number = label.partition("@")
-    if not at or not (number.isascii() and number.isdigit() and len(number) < 10):
+    if not at or not is_version_number(number):
         raise InvalidRequest(f"Say which version is meant, as in {name or 'name'}@1.")
     version = session.scalar(
         select(ModelVersion).where(ModelVersion.name == name, ModelVersion.version == int(number))

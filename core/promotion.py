@@ -20,7 +20,7 @@ from core.registry import PRODUCTION, hold_registry, input_of
 from core.tables import Alias, ModelVersion
 from core.training_tables import AliasMove
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", re.ASCII)
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z", re.ASCII)
 _WORDS = {
     "voice": "draws from voices",
     "face": "draws from pictures of faces",

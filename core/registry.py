@@ -345,14 +345,17 @@ def resolve_model(session: Session, reference: str) -> ModelVersion:
     raise InvalidRequest(f"There is no model {reference!r}. There are: {', '.join(there) or 'none yet'}.")
 
 
+def is_version_number(text: str) -> bool:
+    """Whether a text is a number that the column of versions holds."""
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 def _version_of(name: str, number: str) -> Select[ModelVersion]:
     query = (
         select(ModelVersion).where(ModelVersion.name == name).order_by(ModelVersion.version.desc()).limit(1)
     )
     if number:
-        query = query.where(
-            ModelVersion.version == (int(number) if number.isascii() and number.isdigit() else -1)
-        )
+        query = query.where(ModelVersion.version == (int(number) if is_version_number(number) else -1))
     return query
 
 

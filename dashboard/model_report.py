@@ -18,7 +18,7 @@ from core.model_comparison import ComparedMetric, compare_metrics
 from core.model_files import CARD, PAIR, PARTS, input_of
 from core.promotion import rollback_target
 from core.queries import get_job, visible_to
-from core.registry import PRODUCTION
+from core.registry import PRODUCTION, is_version_number
 from core.registry_queries import Headline, actor_names, children_of, headlines, labels_of
 from core.store import Store
 from core.tables import Alias, DatasetVersion, Job, ModelVersion, User
@@ -196,7 +196,7 @@ def _halves(session: Session, model: ModelVersion) -> list[tuple[str, str, bool]
     for part in PARTS:
         label = str(model.config.get(part, ""))
         name, _, number = label.partition("@")
-        here = number.isdigit() and session.scalar(
+        here = is_version_number(number) and session.scalar(
             select(ModelVersion.id).where(
                 ModelVersion.name == name,
                 ModelVersion.version == int(number),

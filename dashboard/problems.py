@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from werkzeug.exceptions import HTTPException
 
@@ -56,6 +56,7 @@ _log = structlog.get_logger()
 def register(app: Flask) -> None:
     app.register_error_handler(VoicesketchError, _ours)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(DataError, _unstorable)
     app.register_error_handler(DBAPIError, _database)
     app.register_error_handler(NoConnectionLeft, _database)
     app.register_error_handler(Exception, _unexpected)
@@ -113,6 +114,16 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     if status < 400:
         return error  # a redirect
     return _answer(status, _CODE.get(status, "http_error"), error.description or "", error)
+
+
+def _unstorable(error: DataError) -> Response:
+    """What no column takes is the asker's slip, and no trouble of the ledger that somebody is called for."""
+    _log.warning("the ledger takes no such value", path=_where(), reason=str(error.orig))
+    return _answer(
+        400,
+        InvalidRequest.code,
+        "A text holds a character that cannot be kept (NUL), or a number is too large.",
+    )
 
 
 def _database(error: DBAPIError | NoConnectionLeft) -> Response:

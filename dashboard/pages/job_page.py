@@ -75,7 +75,8 @@ def summary(job_id: str) -> str:
 @bp.get("/jobs/<job_id>/tiles")
 def tiles(job_id: str) -> str:
     """The tiles behind a position, or those of the items whose ids are given."""
-    ids = [int(word) for word in request.args.get("ids", "").split(",") if word.isascii() and word.isdigit()]
+    words = request.args.get("ids", "").split(",")
+    ids = [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 19]
     with services().database.read() as session:
         job = get_job(session, viewer(), job_id)
         if ids:
