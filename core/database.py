@@ -198,6 +198,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
+        # A pooler in between has a number of its own for the connection, and hands those of the server from one client
+        # to the next: what is set in one is somebody else's then, and what was prepared in one unknown in another.
+        cursor.execute("SELECT pg_backend_pid()")
+        if cursor.fetchone()[0] != connection.info.backend_pid:
+            connection.rollback()
+            connection.prepare_threshold = None
+            return
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION_SECONDS}s'")
         # And the server's end of the same: what a host that was cut off has locked is free after that time.
         cursor.execute(

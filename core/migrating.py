@@ -21,7 +21,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from core.database import Database
-from core.errors import Conflict
+from core.errors import Conflict, InvalidSettings
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # How long a change waits for its table on PostgreSQL. Whoever wants the table after it waits as long, too.
@@ -90,6 +90,7 @@ def alone(database_url: str, *, patience_seconds: float = 4 * _PATIENCE_SECONDS)
 
     Raises:
         Conflict: another one was at it all the time.
+        InvalidSettings: the ledger is asked through a pooler that would hand the lock to somebody else.
     """
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
@@ -106,6 +107,11 @@ def alone(database_url: str, *, patience_seconds: float = 4 * _PATIENCE_SECONDS)
         return
     database = Database(database_url)
     try:
+        if _is_shared(database):
+            raise InvalidSettings(
+                "The tables cannot be prepared through a pooler that shares connections by the transaction: give this "
+                "command the address of PostgreSQL itself in VOICESKETCH_DATABASE_URL."
+            )
         # Not within a transaction, and asked for again and again: an index that is built beside the traffic waits
         # for every transaction that is open, and one that waits for the lock is.
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -117,6 +123,18 @@ def alone(database_url: str, *, patience_seconds: float = 4 * _PATIENCE_SECONDS)
                 connection.invalidate()  # the lock goes with the connection
     finally:
         database.dispose()
+
+
+def _is_shared(database: Database) -> bool:
+    """Whether two connections of ours are one of the server's, taken in turns."""
+    number = text("SELECT pg_backend_pid()")
+    with (
+        database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as one,
+        database.engine.connect() as other,
+    ):
+        before = one.scalar(number)
+        # In a transaction from here on, and so alone with what it got: what the first one had, if it was free again.
+        return bool(other.scalar(number) == before or one.scalar(number) != before)
 
 
 def _wait_for(is_mine: Callable[[], bool], patience_seconds: float) -> None:
