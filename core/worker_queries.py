@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.database import now
 from core.errors import NotFound
-from core.states import JOB_CLAIMABLE, AttemptState
+from core.states import JOB_CLAIMABLE, AttemptState, JobState
 from core.tables import Attempt, Job, User, Worker
 
 _GONE_SHOWN = timedelta(hours=1)
@@ -66,6 +66,7 @@ class QueueRow:
     leased: int
     jobs: int  # that have waiting items
     oldest_wait_seconds: float | None
+    first_wait_seconds: float | None  # of the oldest job that no worker has begun with
     seconds_to_empty: float | None  # None while nothing is known of the rate
     workers: int  # that may claim from it
     draining: int
@@ -129,6 +130,7 @@ def _queue(name: str, jobs: list[Waiting], workers: list[Worker], at: datetime, 
     pending = sum(one.job.pending for one in waiting)
     leased = sum(one.job.leased for one in jobs)
     since = [one.job.queued_at or one.job.created_at for one in waiting]
+    unbegun = [began for one, began in zip(waiting, since, strict=True) if one.job.state == JobState.QUEUED]
     rates = [
         one.job.rate_per_second
         for one in jobs
@@ -140,12 +142,17 @@ def _queue(name: str, jobs: list[Waiting], workers: list[Worker], at: datetime, 
         items=pending,
         leased=leased,
         jobs=len(waiting),
-        oldest_wait_seconds=max(0.0, (at - min(since)).total_seconds()) if since else None,
+        oldest_wait_seconds=_longest(since, at),
+        first_wait_seconds=_longest(unbegun, at),
         seconds_to_empty=(pending + leased) / sum(rates) if rates else 0.0 if not pending + leased else None,
         workers=len(open_to_work),
         draining=len(workers) - len(open_to_work),
         first=waiting[:shown],
     )
+
+
+def _longest(since: Sequence[datetime], at: datetime) -> float | None:
+    return max(0.0, (at - min(since)).total_seconds()) if since else None
 
 
 def _chunks_by_worker(session: Session, at: datetime) -> dict[str, list[Chunk]]:

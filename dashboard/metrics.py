@@ -137,6 +137,11 @@ def _queues(session: Session) -> Iterator[Metric]:
         "How long the oldest job with waiting items has been in a queue.",
         labels=["queue"],
     )
+    first_wait = GaugeMetricFamily(
+        "voicesketch_queue_first_wait_seconds",
+        "How long the oldest job that no worker has begun with has been in a queue.",
+        labels=["queue"],
+    )
     workers = GaugeMetricFamily(
         "voicesketch_queue_workers", "Workers that may claim from a queue.", labels=["queue"]
     )
@@ -144,8 +149,9 @@ def _queues(session: Session) -> Iterator[Metric]:
         items.add_metric([queue.name, "waiting"], queue.items)
         items.add_metric([queue.name, "leased"], queue.leased)
         wait.add_metric([queue.name], queue.oldest_wait_seconds or 0.0)
+        first_wait.add_metric([queue.name], queue.first_wait_seconds or 0.0)
         workers.add_metric([queue.name], queue.workers)
-    yield from (items, wait, workers)
+    yield from (items, wait, first_wait, workers)
 
 
 def _claims(session: Session) -> Iterator[Metric]:

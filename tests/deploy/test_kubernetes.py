@@ -183,7 +183,7 @@ def ledger(postgres: Postgres) -> Iterator[Ledger]:
 
 def test_the_scaler_counts_what_the_page_of_queues_counts(ledger: Ledger) -> None:
     worker = ledger.worker()
-    ledger.job(5)
+    begun = ledger.job(5)
     ledger.claim(worker, size=2)
     waiting, ended = ledger.job(3), ledger.job(7)
     with ledger.database.write() as session:
@@ -191,13 +191,16 @@ def test_the_scaler_counts_what_the_page_of_queues_counts(ledger: Ledger) -> Non
         session.execute(
             update(Job).where(Job.id == waiting).values(queued_at=at - timedelta(seconds=500), created_at=at)
         )
+        # At work for hours, as a large job is: nobody waits for a first worker.
+        session.execute(update(Job).where(Job.id == begun).values(queued_at=at - timedelta(seconds=9000)))
         session.execute(update(Job).where(Job.id == ended).values(finished_at=at, state="cancelled"))
     with ledger.database.read() as session:
         (queue,) = [one for one in list_queues(session) if one.name == "gpu"]
         found = {name: float(session.scalar(text(query)) or 0) for name, query in scaling_queries().items()}
     assert found["depth"] == queue.items + queue.leased == 8
-    assert found["oldest-wait"] == pytest.approx(queue.oldest_wait_seconds, abs=5)
+    assert found["oldest-wait"] == pytest.approx(queue.first_wait_seconds, abs=5)
     assert found["oldest-wait"] == pytest.approx(500, abs=5)
+    assert queue.oldest_wait_seconds == pytest.approx(9000, abs=5)
 
 
 def test_nothing_waiting_is_nought_for_the_scaler(ledger: Ledger) -> None:
