@@ -52,6 +52,15 @@ def test_nobody_is_root_or_writes_outside_volumes(compose: dict[str, Any]) -> No
         assert not service.get("privileged"), name
 
 
+def test_a_place_that_a_process_of_ours_writes_to_can_be_written_to(compose: dict[str, Any]) -> None:
+    """The ticker's own sign of life lies in the cache: without a place for it, it would never count as healthy."""
+    for name in OURS:
+        service = compose["services"][name]
+        writable = {place.split(":")[0] for place in service["tmpfs"]}
+        writable |= {volume.split(":")[1] for volume in service.get("volumes", [])}
+        assert {"/tmp", service["environment"]["VOICESKETCH_CACHE_FOLDER"]} <= writable, name
+
+
 def test_everything_that_stays_is_watched_and_comes_back(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         if name == "prepare":
