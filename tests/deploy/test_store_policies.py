@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,25 @@ MADE = {
     objects.dataset_file_key("ab" * 32, "index.json"),
 }
 SENT = {objects.recording_key("ab" * 32), "uploads/upload_1"}
+
+# What Amazon asks for, by what is called ("Actions, resources, and condition keys for Amazon S3" of its reference).
+ACTIONS = {
+    "head_bucket": "ListBucket",
+    "create_bucket": "CreateBucket",
+    "list_objects_v2": "ListBucket",
+    "put_object": "PutObject",
+    "upload_fileobj": "PutObject",
+    "create_multipart_upload": "PutObject",
+    "upload_part": "PutObject",
+    "complete_multipart_upload": "PutObject",
+    "list_parts": "ListMultipartUploadParts",
+    "abort_multipart_upload": "AbortMultipartUpload",
+    "get_object": "GetObject",
+    "head_object": "GetObject",
+    "delete_object": "DeleteObject",
+    "delete_objects": "DeleteObject",
+}
+OF_THE_BUCKET = {"ListBucket", "CreateBucket"}
 
 
 def read(name: str) -> Any:
@@ -64,6 +84,44 @@ def test_each_process_may_what_it_does_and_a_worker_changes_nothing_that_people_
     # Without the right to list, a store says that an object is forbidden where it should say that there is none.
     for file in FOLDER.glob("policy-[!b]*.json"):
         assert "s3:ListBucket" in read(file.name)["Statement"][0]["Action"], file.name
+
+
+def called() -> set[str]:
+    """Operations of the store's client, also those that are signed for others to carry out."""
+    code = (REPOSITORY / "core" / "store.py").read_text()
+    patterns = (
+        r"_client\.(?!get_paginator)(\w+)\(",
+        r'get_paginator\("(\w+)"',
+        r'generate_presigned_url\("(\w+)"',
+    )
+    return {name for pattern in patterns for name in re.findall(pattern, code)}
+
+
+def granted(policy: str) -> set[str]:
+    return {
+        action.removeprefix("s3:")
+        for statement in read(policy)["Statement"]
+        for action in statement["Action"]
+    }
+
+
+def test_policies_name_the_actions_of_what_is_called_and_no_others() -> None:
+    needed = {ACTIONS[operation] for operation in called()}
+    assert {"ListMultipartUploadParts", "CreateBucket"} <= needed
+    assert granted("policy-dashboard.json") == granted("policy-ticker.json") == needed - {"CreateBucket"}
+    assert granted("policy-worker.json") == needed - {"CreateBucket"}
+    assert granted("policy-prepare.json") < needed
+    assert "CreateBucket" in granted("policy-prepare.json")
+
+
+def test_actions_are_granted_on_the_kind_of_thing_that_they_are_about() -> None:
+    """An action of a bucket is never let through by the name of an object, nor the other way round."""
+    for file in FOLDER.glob("policy-[!b]*.json"):
+        for statement in read(file.name)["Statement"]:
+            about_bucket = {action.removeprefix("s3:") in OF_THE_BUCKET for action in statement["Action"]}
+            resources = statement["Resource"]
+            resources = [resources] if isinstance(resources, str) else resources
+            assert about_bucket == {"/" not in resource for resource in resources}, file.name
 
 
 def test_no_rule_of_the_bucket_reaches_what_a_row_names() -> None:
