@@ -60,6 +60,7 @@ def test_a_full_disk_loses_nothing_and_says_what_it_is(
     place: Place, disk: SmallDisk, number: int, seconds: float
 ) -> None:
     stack, hurried = place.house.running, Retry(total=0)
+    programs = {name: child.pid for name, child in stack.record().children.items()}
     job, _ = submit(place.house.client, [], earlier=place.sent.id, seed=40_000 + number)
     wait_until(place.house, job.id, 0.2)
     client = Client(stack.url, stack.token, retries=hurried)
@@ -93,6 +94,8 @@ def test_a_full_disk_loses_nothing_and_says_what_it_is(
     ]
     told = {check["name"]: check["state"] for check in place.house.client.health()["checks"]}
     assert (told["ledger"], told["broker"], told["object store"], told["disk"]) == ("ok",) * 4
+    gone = {name for name, child in stack.record().children.items() if child.pid != programs[name]}
+    assert not gone, {name: stack.folder.log(name).read_text()[-3000:] for name in gone}
 
 
 def test_a_house_that_is_full_when_it_starts_says_so_and_starts_once_there_is_room(
