@@ -24,6 +24,7 @@ from core.states import ItemState, JobState
 
 # A restart of everything takes seconds; a machine that boots, minutes.
 PATIENCE_SECONDS = 300.0
+LONGEST_NAME = 200  # of a job, as the service takes it
 _POLL_SECONDS = (0.2, 1.0)  # first, and at most
 
 
@@ -170,6 +171,14 @@ def _check_order(given: Sequence[str | Path], order: Order) -> None:
         raise InvalidRequest("Give either recordings or --job, and not both.")
     if not order.get("earlier") and not given:
         raise InvalidRequest("There is nothing to submit: name a folder, files, a manifest, a ZIP, or --job.")
+    # The service would say so, too, but only after everything was sent.
+    if len(order.get("name") or "") > LONGEST_NAME:
+        raise InvalidRequest(f"The name of a job has at most {LONGEST_NAME} characters.")
+    webhook_url = order.get("webhook_url")
+    if webhook_url is not None and not webhook_url.lower().startswith(("http://", "https://")):
+        raise InvalidRequest(
+            f"{webhook_url[:200]!r} is no address of a web server: it begins with https:// or http://."
+        )
 
 
 def _room_for(client: Client, order: Order) -> Callable[[int], None]:
@@ -298,4 +307,5 @@ def _name_for(given: Sequence[str | Path]) -> str:
         first = first.rstrip("/").rsplit("/", 1)[-1]
     else:
         first = Path(first).resolve().name.encode("utf-8", "replace").decode()
-    return first if len(given) == 1 else f"{first} and {len(given) - 1} more"
+    more = f" and {len(given) - 1} more" if len(given) > 1 else ""
+    return first[: LONGEST_NAME - len(more)] + more

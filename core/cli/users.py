@@ -252,7 +252,7 @@ def _ledger(data: Path) -> Iterator[tuple[Database, str]]:
         how = f"voicesketch up --data {data}"
         if not folder.ledger.exists():
             raise NotFound(f"There is no ledger in {data}. Start a stack there first: {how}")
-        address, url = f"sqlite:///{folder.ledger}", _address_of(folder)
+        address, url = folder.ledger_url, _address_of(folder)
     database = Database(address)
     try:
         with database.read() as session:

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,7 +62,10 @@ def refusal(answer: requests.Response, url: str) -> VoicesketchError:
     status = answer.status_code
     kind = _BY_CODE.get(str(problem.get("code"))) or _BY_STATUS.get(status)
     detail = str(problem.get("detail") or problem.get("title") or "")
-    if kind is NotAllowed and not detail:
+    if status == HTTPStatus.UNAUTHORIZED:
+        # A token was sent, whatever the service says to those who sent none.
+        detail = f"The service at {url} does not know this token, or it has ended; make another one there."
+    elif kind is NotAllowed and not detail:
         detail = f"The service at {url} does not accept this token for that."
     if kind is None:
         if status in (502, 503, 504):

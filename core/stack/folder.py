@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from core.errors import StackError
 
 LITTLE_SPACE = 2**30  # bytes
 NO_SPACE = 2**20
-# SQLAlchemy would read what follows as options of the ledger's address.
-UNUSABLE = "?"
 # What a disk of its own has at its top.
 NOBODYS = frozenset({"lost+found"})
 
@@ -49,6 +48,11 @@ class DataFolder:
     @property
     def ledger(self) -> Path:
         return self.path / "ledger.sqlite3"
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy's address of the ledger; in one, `%` and `?` mean something."""
+        return f"sqlite+pysqlite:///{quote(str(self.ledger))}"
 
     @property
     def valkey(self) -> Path:
@@ -86,10 +90,13 @@ def locked(path: Path) -> Iterator[DataFolder]:
         StackError: it cannot be written to, holds something else, or another stack holds it.
     """
     folder = DataFolder(path.absolute())
-    if UNUSABLE in str(folder.path):
+    try:
+        str(folder.path).encode()
+    except UnicodeEncodeError:
         raise StackError(
-            f"The data folder {folder.path} has a question mark in its name; choose another with --data."
-        )
+            "The name of the data folder is not UTF-8, and not all that works in it takes such a name; choose another "
+            "with --data."
+        ) from None
     try:
         folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_ours(folder)

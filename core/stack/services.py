@@ -37,7 +37,7 @@ def settings_of(
         {
             f"{PREFIX}CACHE_FOLDER": str(folder.cache),
             **environ,
-            f"{PREFIX}DATABASE_URL": f"sqlite+pysqlite:///{folder.ledger}",
+            f"{PREFIX}DATABASE_URL": folder.ledger_url,
             f"{PREFIX}BROKER_URL": valkey.url(ports["valkey"], credentials.valkey_password),
             f"{PREFIX}S3_ENDPOINT_URL": seaweed.url(ports),
             f"{PREFIX}S3_ACCESS_KEY": credentials.s3_access_key,

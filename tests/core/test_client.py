@@ -93,7 +93,6 @@ def test_an_empty_file_is_sent_with_a_length() -> None:
     ("status", "code", "kind"),
     [
         (400, "invalid_request", InvalidRequest),
-        (401, "not_allowed", NotAllowed),
         (403, "unheard_of", NotAllowed),
         (404, "not_found", NotFound),
         (409, "conflict", Conflict),
@@ -107,6 +106,14 @@ def test_a_refusal_comes_back_as_the_error_it_was(status: int, code: str, kind: 
     with (
         small_service(lambda asked: problem(status, code, "because")) as service,
         pytest.raises(kind, match="because"),
+    ):
+        client_of(service.url).job("job_1")
+
+
+def test_a_token_that_is_not_known_is_said_to_be_so_whatever_strangers_are_told() -> None:
+    with (
+        small_service(lambda asked: problem(401, "not_allowed", "Send a token, or sign in.")) as service,
+        pytest.raises(NotAllowed, match="does not know this token, or it has ended; make another one there"),
     ):
         client_of(service.url).job("job_1")
 

@@ -129,6 +129,29 @@ def test_nothing_is_sent_where_there_is_nothing_to_draw_or_nowhere_to_write(tmp_
     assert service.asked == []
 
 
+def test_what_the_service_would_refuse_in_the_end_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"a")
+    with small_service(SmallVoicesketch()) as service:
+        client = client_of(service.url)
+        with pytest.raises(InvalidRequest, match="at most 200 characters"):
+            submit(client, [tmp_path], name="n" * 201)
+        with pytest.raises(InvalidRequest, match="begins with https:// or http://"):
+            submit(client, [tmp_path], webhook_url="ftp://example.org")
+    assert service.asked == []
+
+
+def test_a_job_is_called_after_its_folder_as_far_as_a_name_reaches(tmp_path: Path) -> None:
+    folder = tmp_path / ("f" * 250)
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(b"a")
+    (tmp_path / "b.wav").write_bytes(b"b")
+    with small_service(SmallVoicesketch()) as service:
+        submit(client_of(service.url), [folder])
+        submit(client_of(service.url), [folder, tmp_path / "b.wav"])
+    names = [asked.json()["name"] for asked in service.asked if asked.method == "POST"]
+    assert names == ["f" * 200, "f" * 189 + " and 1 more"]
+
+
 def test_waiting_outlives_a_restart_of_the_service() -> None:
     with small_service(lambda asked: in_json(job_answer("running", pending=1))) as service:
         port = int(service.url.rsplit(":", 1)[1])
@@ -140,7 +163,7 @@ def test_waiting_outlives_a_restart_of_the_service() -> None:
             time.sleep(0.01)
     time.sleep(0.5)
     with small_service(lambda asked: in_json(job_answer("completed", done=1)), port):
-        waiting.join(20)
+        waiting.join(60)
     assert [job.state for job in answers] == [JobState.COMPLETED]
 
 

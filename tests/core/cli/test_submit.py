@@ -114,7 +114,7 @@ def test_a_token_that_is_not_accepted_is_2(recording: Path) -> None:
     with small_service(lambda asked: problem(401, "not_allowed", "This token is not known.")) as service:
         result = run(recording, "--url", service.url, "--token", "t")
     assert result.exit_code == 2
-    assert result.stderr == "This token is not known.\n"
+    assert result.stderr.endswith("does not know this token, or it has ended; make another one there.\n")
 
 
 def test_no_service_is_3(recording: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from core.errors import StackError
 from core.stack import binaries, ports
@@ -60,6 +61,15 @@ def test_a_disk_of_its_own_and_a_folder_used_before_are_taken(tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("added later")
     with locked(tmp_path) as folder:
         assert folder.path == tmp_path
+
+
+def test_the_address_of_the_ledger_stands_for_its_file_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "50%41 of #1? données")
+    assert make_url(folder.ledger_url).database == str(folder.ledger)
+    named_in_latin_1 = Path(os.fsdecode(os.fsencode(tmp_path / "donn") + b"\xe9es"))
+    with pytest.raises(StackError, match="is not UTF-8"), locked(named_in_latin_1):
+        pass
+    assert not named_in_latin_1.exists()
 
 
 def test_a_port_for_root_only_is_told_from_one_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
