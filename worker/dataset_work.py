@@ -41,8 +41,10 @@ from core.preparing import (
 from core.registry import resolve_model
 from core.store import Store
 from worker.decoding.decoders import Decoders
+from worker.ml.device_failures import is_lost_device, is_out_of_memory
 from worker.ml.errors import MediaError
 from worker.models import Models
+from worker.shortage import DeviceLost, shortage_told
 
 if TYPE_CHECKING:
     from worker.ml.networks.pretrained import Encoder
@@ -91,6 +93,9 @@ class DatasetWork:
 
         Returns:
             False when what surrounds us failed and the rest was given back.
+
+        Raises:
+            DeviceLost: this process can compute nothing more; the rest was given back.
         """
         for step in chunk.items:
             moved(f"preparing {step.name} of {chunk.dataset}")
@@ -105,13 +110,16 @@ class DatasetWork:
                     raise _Stopped(reason)
 
             try:
-                outcome = self._do(chunk, step, watch)
+                with shortage_told():
+                    outcome = self._do(chunk, step, watch)
             except _Stopped as stopped:
                 self._give_back(chunk, str(stopped))
                 return True
             except Retryable as error:
                 log.warning("gives back", job=chunk.job_id, step=step.name, error=error.message)
                 self._give_back(chunk, error.message)
+                if isinstance(error, DeviceLost):
+                    raise  # for whoever ends this process
                 return False
             try:
                 with self._database.write() as session:
@@ -130,12 +138,21 @@ class DatasetWork:
             return self._make_shard(step, plan, began, watch)
         except (Retryable, _Stopped):
             raise
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error) or is_lost_device(error):
+                raise
+            return self._unforeseen(chunk, step, error, began)
         except (MediaError, NotFound) as error:
             return StepFailed(step.id, error.code, error.message, time.monotonic() - began)
-        except Exception as error:
-            log.exception("unexpected", job=chunk.job_id, step=step.name)
-            message = f"This is a fault of ours: {error!r}"
-            return StepFailed(step.id, "internal_error", message, time.monotonic() - began)
+        except Exception as error:  # noqa: BLE001 - it is logged and told there
+            return self._unforeseen(chunk, step, error, began)
+
+    def _unforeseen(
+        self, chunk: PrepareChunk, step: ClaimedStep, error: Exception, began: float
+    ) -> StepFailed:
+        log.error("unexpected", job=chunk.job_id, step=step.name, exc_info=error)
+        message = f"This is a fault of ours: {error!r}"
+        return StepFailed(step.id, "internal_error", message, time.monotonic() - began)
 
     def _open(self, plan_sha256: str) -> Plan:
         if self._plan is None or self._plan_sha256 != plan_sha256:

@@ -18,12 +18,13 @@ from core.registry import fetch_model
 from core.store import Store
 from core.tables import ModelVersion
 from worker.kept_models import KeptModels
+from worker.ml.device_failures import is_lost_device, is_out_of_memory
 from worker.ml.drawing_models import DrawingModel, DrawnFace, draw_faces, load_drawing_model
 from worker.ml.errors import ModelError
 from worker.ml.full_disk import is_full
 from worker.ml.networks.catalogue import load_network
 from worker.ml.networks.pretrained import Encoder
-from worker.shortage import is_shortage, shortage_told
+from worker.shortage import shortage_told
 
 log = structlog.get_logger()
 
@@ -121,19 +122,22 @@ def draw_all(network: DrawingModel, inputs: list[np.ndarray], seed: int = 0) -> 
 
     Raises:
         NoMemory: the worker has not even enough for one.
+        DeviceLost: its GPU failed.
     """
     try:
         return list(draw_faces(network, inputs, seed))
-    except torch.OutOfMemoryError as error:
-        log.warning("out of memory", batch=len(inputs))
-        torch.cuda.empty_cache()
-        if len(inputs) == 1:
-            return [error]
-    except RuntimeError as error:
-        log.exception("a batch failed", batch=len(inputs))
-        if len(inputs) == 1:
-            if is_shortage(error):
+    except (MemoryError, RuntimeError) as error:
+        if is_lost_device(error):
+            raise
+        if is_out_of_memory(error):
+            log.warning("out of memory", batch=len(inputs))
+            if len(inputs) == 1:
                 raise  # inputs are cut to one length, so this one is not to blame
-            return [error]
+        else:
+            log.exception("a batch failed", batch=len(inputs))
+            if len(inputs) == 1:
+                return [error]
+    # Outside the handler: the exception holds on to everything that was computed.
+    torch.cuda.empty_cache()
     middle = len(inputs) // 2
     return draw_all(network, inputs[:middle], seed) + draw_all(network, inputs[middle:], seed)

@@ -1,4 +1,4 @@
-"""What running out of memory looks like, told apart from what a recording does wrong: the work may succeed later."""
+"""What fails of a worker's machine, told apart from what a recording does wrong: the work may yet succeed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import Retryable
-
-_SAID_BY_TORCH = ("can't allocate memory", "bad_alloc")  # on a CPU; of a GPU it has an exception of its own
+from worker.ml.device_failures import is_lost_device, is_out_of_memory
 
 
 class NoMemory(Retryable):
@@ -16,16 +15,23 @@ class NoMemory(Retryable):
     code = "no_memory"
 
 
-def is_shortage(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or any(words in str(error) for words in _SAID_BY_TORCH)
+class DeviceLost(Retryable):
+    """The worker's GPU failed; no recording is at fault, and this process can draw nothing more."""
+
+    code = "device_lost"
 
 
 @contextmanager
 def shortage_told() -> Iterator[None]:
-    """Says `NoMemory` for whatever means that; also a decorator."""
+    """Says `NoMemory` or `DeviceLost` for whatever means that; also a decorator."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not is_shortage(error):
+        if is_lost_device(error):
+            reason = str(error).partition("\n")[0]
+            raise DeviceLost(
+                f"The worker's GPU failed ({reason}). Look into the log of its driver."
+            ) from error
+        if not is_out_of_memory(error):
             raise
         raise NoMemory("The worker has no memory left. Give it more, or fewer neighbours.") from error

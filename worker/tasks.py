@@ -5,8 +5,10 @@ The task is shared: a spawned child rebuilds its own application from a pickle a
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import structlog
 from celery import shared_task
 from celery.signals import setup_logging, worker_process_shutdown
 
@@ -19,6 +21,8 @@ from worker.threads import share_cores
 
 if TYPE_CHECKING:
     from worker.runner import Runner
+
+log = structlog.get_logger()
 
 _runner: Runner | None = None  # one per process: it holds the models
 # Who this process was in the register. One that a ledger out of reach did not let leave would stand there as long as
@@ -39,10 +43,20 @@ def work() -> None:
         _leave_as_earlier(settings)
     try:
         _runner.run_until_idle()
-    except Exception:
+    except Exception as error:
         # Whatever it was, the next doorbell starts from what the ledger says, not from what this one remembers.
         _end_runner()
+        if _has_lost_its_device(error):
+            log.error("the GPU failed, so this process ends", error=str(error))
+            os._exit(70)  # as the pulse does where a driver hangs; Celery starts another process
         raise
+
+
+def _has_lost_its_device(error: Exception) -> bool:
+    from worker.ml.device_failures import is_lost_device
+    from worker.shortage import DeviceLost
+
+    return isinstance(error, DeviceLost) or is_lost_device(error)
 
 
 def _leave_as_earlier(settings: Settings) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from worker.ml.device_failures import is_lost_device, is_out_of_memory
 from worker.ml.errors import DatasetError, MediaError, ModelError, RecipeError
 from worker.ml.full_disk import is_full
 from worker.ml.training.events import Failed
-from worker.ml.training.failures import TrainingFailed, is_lost_peer, is_out_of_memory
-from worker.train_processes import LOST_PROCESS
+from worker.ml.training.failures import TrainingFailed, is_lost_peer
+from worker.ml.training.silent_hosts import is_silence
+from worker.train_processes import LOST_PROCESS, SILENT_HOST
 from worker.train_request import TrainRequest
 
 
@@ -32,8 +34,14 @@ def explain(failure: BaseException, request: TrainRequest) -> Failed:
             f"The dataset in {request.dataset} was lost while training ({reason}). Put it back and go on."
         )
         return Failed("dataset_not_found", message, retryable=True)
+    if is_lost_device(failure):
+        message = (
+            "The GPU failed. Look into the log of its driver; the training goes on from its last checkpoint."
+        )
+        return Failed("internal_error", message, retryable=True)
     if is_lost_peer(failure):
-        return Failed("internal_error", LOST_PROCESS, retryable=True)
+        sentence = SILENT_HOST if is_silence(failure) else LOST_PROCESS
+        return Failed("internal_error", sentence, retryable=True)
     kind = type(failure).__name__
     return Failed("internal_error", f"Something that was not foreseen went wrong: {kind}: {failure}"[:2000])
 

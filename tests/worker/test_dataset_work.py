@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import func, select
@@ -36,6 +38,7 @@ from worker import preparation, prepare
 from worker.dataset_work import DatasetWork
 from worker.decoding.decoders import Decoders
 from worker.models import Models
+from worker.shortage import DeviceLost
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
@@ -209,6 +212,28 @@ def test_a_worker_killed_in_the_middle_costs_what_it_held_and_changes_nothing(pl
     assert shards_of(place, job) == len(plan.shards())
     resumed = versions(place)[-1]
     assert shard_hashes(resumed) == shard_hashes(undisturbed)
+
+
+def test_a_gpu_that_fails_gives_a_preparation_back_and_fails_none_of_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(place, plan_of_samples(place, shard_entries=40))
+    worker, models = place.ledger.worker(), Models(place.settings, place.database, place.store)
+    with Decoders() as decoders:
+        work = DatasetWork(place.database, place.store, models, "cpu", decoders)
+        for failure, told in (
+            ("CUDA out of memory. Tried to allocate 2.00 GiB", nullcontext()),
+            ("CUDA error: unspecified launch failure", pytest.raises(DeviceLost)),
+        ):
+            monkeypatch.setattr(preparation.Preparer, "prepare", Mock(side_effect=RuntimeError(failure)))
+            with place.database.write() as session:
+                chunk = claim_chunk(session, worker, "gpu", size=8, lease_seconds=60, kinds=["prepare"])
+            assert isinstance(chunk, PrepareChunk)
+            with told:
+                assert not work.carry_out(chunk, lambda: None, lambda doing: None)
+            with place.database.read() as session:
+                states = set(session.scalars(select(Item.state).where(Item.job_id == job)))
+            assert states == {ItemState.PENDING.value}
 
 
 def test_a_folder_prepared_here_and_its_files_sent_are_the_same_dataset(place: Place, tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from worker.ml.device_failures import is_out_of_memory
 from worker.ml.errors import MediaError
 from worker.ml.full_disk import is_full
 from worker.ml.training.events import STOPPED, Ended, Failed, File, Progress, write_event
-from worker.ml.training.failures import is_out_of_memory
 
 log = logging.getLogger(__name__)
 _SECONDS_BETWEEN = 0.5  # from one progress event to the next

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from worker.ml.device_failures import is_out_of_memory
 from worker.ml.devices import choose_device
 from worker.ml.full_disk import is_full
 from worker.ml.training import collectives, seeds
 from worker.ml.training.checkpoints import Checkpoint, Checkpoints
 from worker.ml.training.events import Ended, Event, File, Progress, Tell
-from worker.ml.training.failures import Stopped, TrainingFailed, is_out_of_memory
+from worker.ml.training.failures import Stopped, TrainingFailed
 from worker.ml.training.judging import judge
 from worker.ml.training.loader import Readers, to_device
 from worker.ml.training.optimisers import learning_rate

@@ -7,7 +7,6 @@ import torch
 from worker.ml.errors import MediaError
 
 _LOST_PEER = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL")
-_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 class TrainingFailed(MediaError):
@@ -27,13 +26,6 @@ class Stopped(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(f"stopped at step {step}")
         self.step = step
-
-
-def is_out_of_memory(failure: BaseException) -> bool:
-    """Whether there was too little memory, on a GPU or beside the processor."""
-    if isinstance(failure, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(failure, RuntimeError) and any(sign in str(failure) for sign in _OUT_OF_MEMORY)
 
 
 def is_lost_peer(failure: BaseException) -> bool:

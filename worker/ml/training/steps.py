@@ -14,9 +14,10 @@ from contextlib import contextmanager
 
 import torch
 
+from worker.ml.device_failures import is_out_of_memory
 from worker.ml.training import collectives, seeds
 from worker.ml.training.events import Note, Tell
-from worker.ml.training.failures import TrainingFailed, is_out_of_memory
+from worker.ml.training.failures import TrainingFailed
 from worker.ml.training.optimisers import set_learning_rate
 from worker.ml.training.precision import Bits, autocast
 from worker.ml.training.state import State

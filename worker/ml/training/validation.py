@@ -9,10 +9,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from worker.ml.device_failures import is_out_of_memory
 from worker.ml.training import collectives, seeds
 from worker.ml.training.averages import averages_in_place
 from worker.ml.training.events import Note, Tell
-from worker.ml.training.failures import TrainingFailed, is_out_of_memory
+from worker.ml.training.failures import TrainingFailed
 from worker.ml.training.loader import Loader, to_device
 from worker.ml.training.precision import Bits, autocast
 from worker.ml.training.state import State
