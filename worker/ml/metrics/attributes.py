@@ -34,7 +34,14 @@ def age_decade(age: float | str | None) -> int | None:
 
 
 def agreement(ours: Sequence[str | int | None], theirs: Sequence[str | int | None]) -> Numbers:
-    """1 where both say the same, 0 where they do not or ours says nothing, NaN where there is nothing to agree with."""
+    """1 where both say the same, 0 where they do not or ours says nothing, NaN where there is nothing to agree with.
+
+    Args:
+        ours, theirs: readings of the drawn and of the true faces, N each.
+
+    Returns:
+        `[N]`.
+    """
     return np.array(
         [
             np.nan if wanted is None else float(said == wanted)

@@ -15,9 +15,12 @@ PERMUTATIONS = 999
 def pearson(first: Numbers, second: Numbers) -> Interval:
     """Pearson's r of `[N]` and `[N]`, with the interval of Fisher's z. NaN where one of the two never changes."""
     count = len(first)
+    # Asked of the values: rounding of their mean leaves equal ones a little deviation.
+    if count < 4 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return Interval(math.nan, math.nan, math.nan, count)
     deviation_1, deviation_2 = first - first.mean(), second - second.mean()
     below = math.sqrt(float((deviation_1**2).sum() * (deviation_2**2).sum()))
-    if count < 4 or below == 0:
+    if below == 0:
         return Interval(math.nan, math.nan, math.nan, count)
     r = float(np.clip((deviation_1 * deviation_2).sum() / below, -1.0, 1.0))
     middle = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, r)))

@@ -74,6 +74,12 @@ def share_won(rivals: Numbers, nearer: Numbers, tied: Numbers, ways: int) -> Num
     Of `rivals`, `nearer` beat it and `tied` are as near. A choice with j tied and no nearer ones is won with 1/(1+j):
 
         sum over j of C(tied, j) · C(rivals - nearer - tied, ways-1-j) / C(rivals, ways-1) / (1 + j)
+
+    Args:
+        rivals, nearer, tied: counts, `[Q]` each.
+
+    Returns:
+        `[Q]`, from 0 to 1; NaN where there are fewer than `ways` - 1 rivals.
     """
     farther = rivals - nearer - tied
     drawn = ways - 1

@@ -41,7 +41,14 @@ def scored_pairs(
     groups: Integers | None = None,
     seed: int = 0,
 ) -> Pairs:
-    """All pairs of one person, and up to `MOST_NEGATIVES` of two for each query. Arguments as for `matching`."""
+    """All pairs of one person, and up to `MOST_NEGATIVES` of two for each query.
+
+    Args:
+        queries, candidates: `[Q, D]` and `[C, D]`; the inner product says how near.
+        query_people, candidate_people: `[Q]` and `[C]`, whose they are, numbers from 0.
+        groups: `[people]`; given, pairs are of one group alone, and people of `UNKNOWN_GROUP` stay out.
+        seed: of which negatives are taken.
+    """
     scores: list[Numbers] = []
     first: list[Integers] = []
     second: list[Integers] = []
@@ -67,7 +74,7 @@ def scored_pairs(
 
 
 def area_under_curve(positives: Numbers, negatives: Numbers) -> float:
-    """ROC AUC: P(positive > negative) + ½·P(equal). NaN where either is missing."""
+    """ROC AUC of scores `[P]` and `[N]`: P(positive > negative) + ½·P(equal). NaN where either is missing."""
     if len(positives) == 0 or len(negatives) == 0:
         return float("nan")
     ordered = np.sort(negatives)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from worker.ml.metrics.diversity import mean_over_pairs, some_pairs
+from worker.ml.metrics.diversity import (
+    identity_variation,
+    inter_human_similarity,
+    mean_over_pairs,
+    some_pairs,
+)
 from worker.ml.metrics.intervals import bootstrap, mean_over_people, wilson
 
 
@@ -57,3 +62,27 @@ def test_pairs_are_resampled_by_their_people() -> None:
     interval = mean_over_pairs(values, pairs)
     assert interval.value == pytest.approx(11 / 66)
     assert interval.low == 0 and interval.high > 0.35
+
+
+def test_intervals_of_means_between_people_cover_the_truth_as_well() -> None:
+    # Independent vectors around (1, 0, 0): the cosine of two is 1 on the average, and its distance 0. Half as wide, as
+    # they are where rows of the table pass for independent, intervals would hold it in two of three runs.
+    chance = np.random.default_rng(0)
+    middle = np.array([1.0, 0.0, 0.0])
+    apart_holds, across_holds = 0, 0
+    for _ in range(100):
+        true = middle + chance.normal(size=(40, 3))
+        apart = identity_variation(true.astype(np.float32))
+        apart_holds += apart.low <= 0 <= apart.high
+        across = inter_human_similarity((true + 0.3 * chance.normal(size=(40, 3))).astype(np.float32), true)
+        across_holds += across.low <= 1 <= across.high
+    assert 88 <= apart_holds <= 99
+    assert 88 <= across_holds <= 99
+
+
+def test_one_person_unlike_all_others_is_one_witness_of_how_people_differ() -> None:
+    vectors = np.tile(np.array([1.0, 0.0], dtype=np.float32), (12, 1))
+    vectors[0] = (0.0, 1.0)
+    found = identity_variation(vectors)
+    assert found.value == pytest.approx(11 / 66)
+    assert found.low == 0 and found.high > 0.35

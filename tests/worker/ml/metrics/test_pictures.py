@@ -140,7 +140,8 @@ def test_correlations_agree_with_scipy_also_with_ties() -> None:
     interval = scipy.stats.pearsonr(first, second).confidence_interval(0.95)
     assert pearson(first, second)[1:3] == pytest.approx((interval.low, interval.high), abs=1e-4)
     assert spearman(first, second) == pytest.approx(scipy.stats.spearmanr(first, second).statistic)
-    assert np.isnan(pearson(first, np.ones(60)).value)
+    for same in (1.0, 0.1):  # the mean of which is not quite 0.1
+        assert np.isnan(pearson(first, np.full(60, same)).value)
 
 
 def test_distances_that_go_together_are_told_from_those_that_do_not() -> None:
