@@ -127,7 +127,7 @@ class SpeechToFace(nn.Module):
 
     def paint(self, embeddings: torch.Tensor) -> Pictures:
         """Faces, and their landmarks where they are known, for voice embeddings `[N, E]`."""
-        latent = self.voice_to_face(embeddings)
+        latent = self.voice_to_face(embeddings.to(self.device))
         levels = self.face_generator(latent).clamp(0, 1).mul(255).round().to(torch.uint8)
         points = self.face_generator.landmarks(latent)
         return Pictures(

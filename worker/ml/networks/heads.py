@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from worker.ml.networks.matching_speech_encoder import FIRST_SCALE, LARGEST_SCALE
+from worker.ml.networks.matching_speech_encoder import FIRST_SCALE, scale_of_scores
 from worker.ml.networks.pretrained import Encoder, config_from
 
 _LEAST_DEVIATION = 1e-6  # a feature that never changes says nothing, and is not blown up
@@ -140,7 +140,7 @@ class VoiceHead(Head):
         """What scores are multiplied by before a softmax; 1 without `unit_norm`."""
         if not self.config.unit_norm:
             return torch.ones((), device=self.device)
-        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
+        return scale_of_scores(self.log_scale)
 
 
 class FaceHead(Head):

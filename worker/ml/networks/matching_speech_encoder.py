@@ -101,7 +101,7 @@ class MatchingSpeechEncoder(Encoder):
         """What scores are multiplied by before a softmax, a number with a gradient; 1 without `unit_norm`."""
         if not self.config.unit_norm:
             return torch.ones((), device=self.device)
-        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
+        return scale_of_scores(self.log_scale)
 
     @property
     def clip_seconds(self) -> float:
@@ -160,6 +160,28 @@ class MatchingSpeechEncoder(Encoder):
         wanted = max(round(seconds * SAMPLE_RATE), self.shortest_samples)
         clip = waveform[:longest]
         return np.resize(clip, wanted) if len(clip) < wanted else clip
+
+
+def scale_of_scores(log_scale: torch.Tensor) -> torch.Tensor:
+    """exp of a learned logarithm, a number of shape `[]`, and never above `LARGEST_SCALE`.
+
+    A plain clamp has no gradient beyond its limit, so a scale that an optimiser once carried over it would stay there
+    for good. Here whatever makes it smaller still passes.
+    """
+    scale: torch.Tensor = _Held.apply(log_scale.exp())  # type: ignore[no-untyped-call]
+    return scale
+
+
+class _Held(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scale: torch.Tensor) -> torch.Tensor:
+        ctx.beyond = scale > LARGEST_SCALE
+        return scale.clamp(max=LARGEST_SCALE)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        # Descending, a gradient below zero would make it larger.
+        return torch.where(ctx.beyond, gradients[0].clamp(min=0), gradients[0])
 
 
 def same_level(waveforms: torch.Tensor) -> torch.Tensor:

@@ -137,20 +137,27 @@ class Keeper:
             raise _mismatch(checkpoint) from failure
 
     def mend_best(self, checkpoint: Checkpoint, state: State) -> None:
-        """Have the best be the one that the state names, where a kill came between the two."""
-        if self._world.rank or state.best is None:
+        """Have the best be the one that the state names, where a kill came between the two; all processes alike."""
+        if state.best is None:
             return
-        if checkpoint.path != self.checkpoints.best and checkpoint.path.stem == f"{state.best.step:08d}":
-            if self.checkpoints.step_of_best() != state.best.step:
-                self.checkpoints.make_best(checkpoint.path, state.best.step)
+        # Whether a validation is the best so far decides when a phase ends, so none may know another best.
+        if collectives.from_first(self._world.rank == 0 and not self._has_best(checkpoint, state.best)):
+            state.best = None
+
+    def _has_best(self, checkpoint: Checkpoint, best: Best) -> bool:
+        """Whether the best checkpoint is there, once it was made of this one where it could be."""
+        if checkpoint.path != self.checkpoints.best and checkpoint.path.stem == f"{best.step:08d}":
+            if self.checkpoints.step_of_best() != best.step:
+                self.checkpoints.make_best(checkpoint.path, best.step)
         elif self.checkpoints.step_of_best() is None:
             self._tell(
                 Note(
-                    f"The best checkpoint so far, of step {state.best.step}, is gone. The next best takes its place.",
+                    f"The best checkpoint so far, of step {best.step}, is gone. The next best takes its place.",
                     "warning",
                 )
             )
-            state.best = None
+            return False
+        return True
 
     def best_of(self, state: State) -> Checkpoint | None:
         """The best checkpoint of the phase under way, if there is one; the same in all processes."""

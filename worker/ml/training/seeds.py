@@ -29,7 +29,8 @@ def _seed_torch(number: int) -> None:
     # torch.manual_seed would note a stack trace each time for GPUs that nobody uses, which takes a millisecond.
     torch.default_generator.manual_seed(number)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed(number)
+        # Of all of them: the one that is trained on need not be the current one.
+        torch.cuda.manual_seed_all(number)
 
 
 def seed_weights(seed: int, phase: int = -1) -> None:

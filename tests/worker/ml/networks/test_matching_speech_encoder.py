@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from worker.ml.networks.matching_speech_encoder import (
+    LARGEST_SCALE,
     FrontNorm,
     MatchingSpeechEncoder,
     MatchingSpeechEncoderConfig,
     same_level,
+    scale_of_scores,
 )
 
 TINY = MatchingSpeechEncoderConfig(
@@ -125,6 +127,20 @@ def test_embeddings_have_unit_length_and_a_learned_scale_unless_raw_products_are
     assert abs(float(raw.encode([voice(5, 1.0)]).norm()) - 1) > 1e-2
     assert float(raw.scale) == 1.0
     assert "log_scale" not in raw.state_dict()
+
+
+def test_a_scale_that_came_to_its_limit_can_be_brought_down_again() -> None:
+    log_scale = torch.tensor(5.0, requires_grad=True)  # exp(5) is 148
+    optimiser = torch.optim.Adam([log_scale], 0.05)
+    for wanted in (1000.0, 20.0):
+        for _ in range(100):
+            scale = scale_of_scores(log_scale)
+            assert scale.item() <= LARGEST_SCALE
+            optimiser.zero_grad()
+            (scale - wanted).square().backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        assert scale_of_scores(log_scale).item() == pytest.approx(min(wanted, LARGEST_SCALE), rel=0.05)
+    assert log_scale.item() < 5, "what would only raise it further was let pass nowhere"
 
 
 def test_a_saved_encoder_comes_back_as_it_was(tmp_path: Path) -> None:
