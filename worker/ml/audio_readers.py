@@ -325,6 +325,7 @@ def _damage(failure: Exception) -> AudioError:
 
 
 def needs_memory() -> AudioError:
+    """What is said where decoding a recording reached the limit of its memory."""
     return AudioError(
         "decoding_needs_memory",
         "Decoding the recording takes more memory than there is for one; it may be damaged. Export it again, as WAV or "

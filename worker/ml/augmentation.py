@@ -65,7 +65,7 @@ def brighten(picture: Rgb, share: float, random: np.random.Generator) -> Rgb:
 
 
 def stretch(waveform: Array, samples: int, random: np.random.Generator | None) -> Array:
-    """So many samples: from anywhere in the clip, or from its start without a generator; repeated where it is short.
+    """So many samples of a clip `[T]`: from anywhere in it, or from its start without a generator; repeated if short.
 
     Raises:
         ValueError: a clip without samples.
@@ -79,12 +79,12 @@ def stretch(waveform: Array, samples: int, random: np.random.Generator | None) -
 
 
 def change_level(waveform: Array, gain_db: float, random: np.random.Generator) -> Array:
-    """Louder or softer by up to so many decibels."""
+    """Louder or softer by up to so many decibels. float32 `[T]`."""
     return waveform * np.float32(10 ** (random.uniform(-gain_db, gain_db) / 20))
 
 
 def add_noise(waveform: Array, below_db: float, random: np.random.Generator) -> Array:
-    """White noise so many decibels below the level of the clip; silence stays silent."""
+    """White noise so many decibels below the level (RMS) of the clip float32 `[T]`; silence stays silent."""
     level = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
     noise = random.standard_normal(len(waveform), dtype=np.float32)
     return waveform + noise * np.float32(level * 10 ** (-below_db / 20))
@@ -101,6 +101,7 @@ def blank(
     """Runs along an axis set to one value: stretches of time, or neighbouring bands.
 
     Args:
+        features: float32, such as `[2, bins, frames]` or `[frames, bands]`; not changed.
         masks: how many runs.
         share: the longest, as a share of the axis; each is anything from nothing to that.
         fill: such as the mean of the data.

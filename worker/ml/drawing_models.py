@@ -57,7 +57,12 @@ class DrawingModel(Protocol):
 
 
 def draw_faces(network: DrawingModel, inputs: Sequence[npt.NDArray[Any]], seed: int = 0) -> list[DrawnFace]:
-    """A face for each input, with its landmarks where the model knows them."""
+    """A face for each input, with its landmarks where the model knows them.
+
+    Args:
+        inputs: waveforms float32 `[T]` at 16 kHz, or pictures uint8 RGB `[H, W, 3]`, by what the model takes.
+        seed: of the noise, for models that take any.
+    """
     drawn = network.draw_with_landmarks(inputs, seed)
     if drawn.landmarks is None:
         return [DrawnFace(rgb) for rgb in drawn.pictures]

@@ -36,7 +36,7 @@ class Cut:
 
 
 def whole(rgb: Rgb, size: int) -> Cut:
-    """The whole picture, squeezed into a square where it is none."""
+    """The whole picture uint8 `[H, W, 3]`, squeezed into a square where it is none."""
     height, width = rgb.shape[:2]
     x, y = size / width, size / height
     # Centres of pixels and not their corners have whole coordinates.
@@ -45,7 +45,13 @@ def whole(rgb: Rgb, size: int) -> Cut:
 
 
 def face_square(rgb: Rgb, box: Box, size: int) -> Cut:
-    """A square around a face: the longer side of its box and `MARGIN` on every side; edges are drawn out beyond."""
+    """A square around a face: the longer side of its box and `MARGIN` on every side; edges are drawn out beyond.
+
+    Args:
+        rgb: uint8 `[H, W, 3]`.
+        box: in its pixels.
+        size: side of the cut in pixels.
+    """
     side = max(box.right - box.left, box.bottom - box.top) * (1 + 2 * MARGIN)
     x, y = box.centre
     scale = size / side

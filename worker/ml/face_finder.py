@@ -58,10 +58,12 @@ class Box:
 
     @property
     def area(self) -> float:
+        """In square pixels."""
         return (self.right - self.left) * (self.bottom - self.top)
 
     @property
     def centre(self) -> tuple[float, float]:
+        """Its middle, x and y."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 

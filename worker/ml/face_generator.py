@@ -87,7 +87,7 @@ class FaceGenerator(nn.Module):
 
 
 def held_within(latent: torch.Tensor) -> torch.Tensor:
-    """A latent whose numbers are not too far out to be drawn: tanh keeps the middle of the range as it is."""
+    """A latent `[B, K]` whose numbers are not too far out to be drawn: tanh keeps the middle of the range as it is."""
     return FARTHEST * torch.tanh(latent / FARTHEST)
 
 

@@ -30,7 +30,7 @@ def warp(pictures: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
 
 
 def inverse_field(field: torch.Tensor, rounds: int = 12) -> torch.Tensor:
-    """The field that undoes another one, by fixed point: back(x) = -field(x + back(x)). Same shape in and out."""
+    """The field that undoes another one, by fixed point: back(x) = -field(x + back(x)). `[B, 2, G, G]` in and out."""
     back = -field
     for _ in range(rounds):
         back = -warp(field, back)

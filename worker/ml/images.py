@@ -164,6 +164,7 @@ def _too_large(found: str, most_pixels: int) -> PictureError:
 
 
 def needs_memory() -> PictureError:
+    """What is said where unpacking a picture reached the limit of its memory."""
     return PictureError(
         "decoding_needs_memory",
         "Unpacking the picture takes more memory than there is for one. Make it smaller, or export it as JPEG.",

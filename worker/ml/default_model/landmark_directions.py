@@ -25,6 +25,8 @@ _SEED = 68
 def find_landmark_directions(generator: FaceGenerator, finder: FaceFinder) -> dict[str, torch.Tensor] | None:
     """Landmarks as buffers of a `FaceGenerator`; None where dlib finds no face in the mean face.
 
+    A mean `[2 · 68]` and directions `[K, 2 · 68]`, where the picture spans -1 to 1.
+
     Args:
         generator: with its face space filled in. It is not changed.
     """

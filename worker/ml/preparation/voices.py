@@ -117,7 +117,7 @@ def loudness_dbfs(waveform: Waveform) -> float:
 
 
 def normalised_ast(frames: torch.Tensor, mean: float, std: float) -> torch.Tensor:
-    """What the AST takes: stored frames, brought to mean 0 and standard deviation 1/2 by the dataset's numbers."""
+    """What the AST takes: stored `[N, frames, bands]`, with mean 0 and deviation 1/2 by the dataset's numbers."""
     return (frames - mean) / (2 * std)
 
 

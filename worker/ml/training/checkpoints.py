@@ -39,6 +39,7 @@ class Checkpoints:
 
     @property
     def best(self) -> Path:
+        """Where the best one lies, if there is one."""
         return self.folder / BEST
 
     def numbered(self) -> list[Path]:

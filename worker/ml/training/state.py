@@ -27,14 +27,17 @@ class Place:
     epochs: int = 0
 
     def after_step(self) -> Place:
+        """One step further."""
         return replace(
             self, step=self.step + 1, phase_step=self.phase_step + 1, epoch_step=self.epoch_step + 1
         )
 
     def after_epoch(self) -> Place:
+        """At the beginning of the next epoch, steps counted on."""
         return replace(self, epoch=self.epoch + 1, epoch_step=0, epochs=self.epochs + 1)
 
     def after_phase(self) -> Place:
+        """At the beginning of the next phase."""
         return Place(step=self.step, phase=self.phase + 1, epochs=self.epochs)
 
 
@@ -76,6 +79,7 @@ class State:
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
+        """Values that `of_json` takes back."""
         return asdict(self)
 
     @classmethod

@@ -34,10 +34,12 @@ class Trainee:
 
     @property
     def name(self) -> str:
+        """Of the player."""
         return self.player.name
 
     @property
     def network(self) -> nn.Module:
+        """Of the player."""
         return self.player.network
 
     def begin_average(self) -> None:
