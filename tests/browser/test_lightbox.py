@@ -77,6 +77,12 @@ def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
     page.keyboard.press("Escape")
     expect(box).to_be_hidden()
     expect(page.get_by_role("link", name="Open the face drawn for voice 1.flac")).to_be_focused()
+    # Back closes it, too, and leads from the page only after that.
+    page.get_by_role("link", name="Open the face drawn for voice 1.flac").click()
+    expect(box).to_be_visible()
+    page.go_back()
+    expect(box).to_be_hidden()
+    expect(page).to_have_url(f"{live_place.settings.public_url}/jobs/{job_id}")
 
     again = visitor.open(address)
     box = again.get_by_role("dialog", name="voice 1.flac")
@@ -88,7 +94,7 @@ def test_a_face_is_looked_at_marked_and_found_again_by_its_address(
     # Somebody else, in a browser of their own, sees the star and the note arrive, and cannot change them.
     place = live_place
     other = Visitor(chromium.new_context(viewport={"width": 1280, "height": 900}), visitor.address)
-    other.context.set_default_timeout(15_000)
+    other.context.set_default_timeout(30_000)
     hers = other.open(place.link("vera", Role.VIEWER))
     hers.get_by_role("main").get_by_role("button", name="Sign in").click()
     hers.wait_for_url("**/jobs")

@@ -116,3 +116,12 @@ def test_a_button_pressed_too_late_says_so_without_scripts_too(sqlite_place: Pla
     answer = browser.post(f"/jobs/{job_id}/cancel")
     assert answer.status_code == 409
     assert "already ended" in answer.text
+
+
+def test_every_state_on_a_page_is_said_in_words(sqlite_place: Place) -> None:
+    ada, root = sqlite_place.script(), sqlite_place.browser("root", Role.ADMIN)
+    job_id = ada.job(1)
+    sqlite_place.worker().run()
+    for path in ("/workers", "/health", "/jobs", f"/jobs/{job_id}"):
+        chips = re.findall(r'<span class="chip [^>]*><i[^>]*></i>([^<]*)<', root.get(path).text)
+        assert chips and all(words.strip() for words in chips), (path, chips)

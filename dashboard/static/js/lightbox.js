@@ -112,9 +112,26 @@ async function open(id) {
   take.download = item.face_name ?? "";
   note.value = item.mark?.note ?? "";
   showMark(item.mark);
-  history.replaceState(null, "", `#item=${id}`);
+  enter(`#item=${id}`);
   if (!box.open) box.showModal();
   fetchBeside(id);
+}
+
+// Opening a face is a step that Back undoes, as on a phone people go back; from face to face it stays one step.
+let isStep = false;
+function enter(address) {
+  if (box.open || location.hash === address) return history.replaceState(null, "", address);
+  history.scrollRestoration = "manual"; // whoever went on from face to face does not come back to where they began
+  history.pushState(null, "", address);
+  isStep = true;
+}
+addEventListener("popstate", () => { history.scrollRestoration = "auto"; });
+
+function leave() {
+  if (!location.hash.startsWith("#item=")) isStep = false; // Back was what closed it
+  else if (isStep) history.back();
+  else history.replaceState(null, "", location.pathname + location.search);
+  isStep = false;
 }
 
 // The next faces are here before they are asked for.
@@ -146,7 +163,7 @@ sound.addEventListener("timeupdate", () => {
 box.addEventListener("close", async () => {
   sound.pause();
   await saveNote();
-  history.replaceState(null, "", location.pathname + location.search);
+  leave();
   gallery?.focus(shown.id);
 });
 box.addEventListener("keydown", (event) => {
@@ -173,6 +190,7 @@ document.addEventListener("click", (event) => {
 function openNamed() {
   const named = /^#item=(\d+)$/.exec(location.hash);
   if (named) open(Number(named[1]));
+  else if (box.open) box.close();
 }
 addEventListener("hashchange", openNamed);
 openNamed();
