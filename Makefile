@@ -19,7 +19,7 @@ export IN OUT DATA PORT
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up install install-dev test soak hosts pictures docs check fix bench golden sbom lock clean distclean
+.PHONY: help demo up install install-dev test soak hosts tutorial pictures docs check fix bench golden sbom lock clean distclean
 
 help: ## List what can be made
 	@echo "make TARGET, where TARGET is one of:"
@@ -45,6 +45,9 @@ soak: $(VENV)/.dev ## Run the tests that do the same many times over
 
 hosts: $(VENV)/.dev ## Run the tests on many hosts, which are network namespaces (needs root)
 	@$(BIN)/python -m pytest -q -m hosts tests/hosts $(PYTEST_ARGUMENTS)
+
+tutorial: $(VENV)/.dev ## Play the tutorial, every page of how-to, and the program of the API page
+	@$(BIN)/python -m pytest -q -m soak tests/docs $(PYTEST_ARGUMENTS)
 
 pictures: $(VENV)/.dev ## Take the pictures of the manual's tour of the dashboard
 	@VOICESKETCH_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_every_page.py -k any_screen

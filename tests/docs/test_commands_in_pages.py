@@ -59,6 +59,12 @@ def test_every_command_that_pages_tell_of_is_there() -> None:
     assert not [f"{page}: {line}: {found}" for page, line in lines if (found := fault(line))]
 
 
+def test_every_page_that_says_how_to_do_something_is_played() -> None:
+    source = (REPOSITORY / "tests" / "docs" / "test_how_to.py").read_text("utf-8")
+    played = {name.replace("_", "-") for name in re.findall(r"^def test_(\w+)\(", source, re.MULTILINE)}
+    assert played == {page.stem for page in (REPOSITORY / "docs" / "how-to").glob("*.md")}
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
