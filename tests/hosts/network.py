@@ -23,11 +23,14 @@ from pathlib import Path
 import psutil
 
 from core.stack.child import tethered
+from tests.hosts import bad_cable
 
 _TOOLS = ("ip", "unshare", "nsenter", "mount")
 _NET = 0x40000000  # CLONE_NEWNET
 _PREFIX = "10.77.0"
 _SWITCH = "switch"
+_BRIDGE = "bridge"
+_DESK_HARDWARE = "02:00:00:00:00:01"
 _UP_SECONDS = 30.0
 # Number 1 of a host's processes: it buries those whose parents are gone, and when it ends all others end, too.
 _HOLD = "import signal as s; s.signal(s.SIGCHLD, s.SIG_IGN); print('up', flush=True)\nwhile True: s.pause()"
@@ -46,6 +49,23 @@ def why_not() -> str | None:
         text=True,
     )
     return f"no namespaces may be made here: {tried.stderr.strip()}" if tried.returncode else None
+
+
+def why_no_bad_cables() -> str | None:
+    """Why cables here cannot be bad ones."""
+    try:
+        os.close(os.open(bad_cable.DEVICE, os.O_RDWR))
+    except OSError as error:
+        return f"there is no {bad_cable.DEVICE} to make a bad cable with: {error.strerror}"
+    return None
+
+
+@dataclass
+class BadCable:
+    """What a bad cable did, told when it is gone: how many frames it took, and how many of these it lost."""
+
+    taken: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,14 +104,15 @@ class Network:
         self._hosts_file.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
         with self._open:
             self._switch = self._hold(_SWITCH, self.desk)
-            self._on_switch("link", "add", "bridge", "type", "bridge")
-            self._on_switch("address", "add", f"{self.desk}/24", "dev", "bridge")
-            self._on_switch("link", "set", "bridge", "up")
+            # An address of its own: otherwise the desk's would be that of whichever cable has the lowest.
+            self._on_switch("link", "add", _BRIDGE, "address", _DESK_HARDWARE, "type", "bridge")
+            self._on_switch("address", "add", f"{self.desk}/24", "dev", _BRIDGE)
+            self._on_switch("link", "set", _BRIDGE, "up")
             for name, address in self.addresses.items():
                 self.hosts[name] = host = self._hold(name, address)
                 peer = ["peer", "name", "eth0", "netns", str(host.pid)]
                 self._on_switch("link", "add", _port(name), "type", "veth", *peer)
-                self._on_switch("link", "set", _port(name), "master", "bridge", "up")
+                self._on_switch("link", "set", _port(name), "master", _BRIDGE, "up")
                 subprocess.run(
                     host.command(["ip", "address", "add", f"{address}/24", "dev", "eth0"]), check=True
                 )
@@ -104,6 +125,33 @@ class Network:
 
     def mend(self, name: str) -> None:
         self._on_switch("link", "set", _port(name), "up")
+
+    @contextmanager
+    def bad_cable(self, name: str, *, lost: float, late_seconds: float) -> Iterator[BadCable]:
+        """A host has a cable that loses a share of all frames, and brings the others late, each way."""
+        assert self._switch is not None
+        near, far, beyond = (f"{end}-{self.addresses[name].rpartition('.')[2]}" for end in ("a", "b", "c"))
+        carrier = [sys.executable, "-I", bad_cable.__file__, near, far, str(lost), str(late_seconds)]
+        told = BadCable()
+        with subprocess.Popen(
+            self._switch.command(carrier), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n", "no bad cable can be made"
+            self._on_switch("link", "add", beyond, "type", "bridge")
+            self._on_switch("link", "set", beyond, "up")
+            self._on_switch("link", "set", near, "master", _BRIDGE, "up")
+            self._on_switch("link", "set", far, "master", beyond, "up")
+            self._on_switch("link", "set", _port(name), "master", beyond)
+            try:
+                yield told
+            finally:
+                self._on_switch("link", "set", _port(name), "master", _BRIDGE)
+                for below in psutil.Process(process.pid).children():
+                    below.terminate()
+                told.taken, told.lost = map(int, process.stdout.readline().split())
+                process.wait()
+                self._on_switch("link", "delete", beyond)
 
     @contextmanager
     def at_the_desk(self) -> Iterator[None]:

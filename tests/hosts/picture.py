@@ -24,6 +24,7 @@ _COLOURS = {
     "killed": "#b91c1c",
     "tables": "#7c3aed",
     "trains": "#0f766e",
+    "bad cable": "#a16207",
 }
 _OTHER = "#64748b"
 
@@ -92,7 +93,7 @@ def _colour(what: str) -> str:
 
 def _legend() -> str:
     words = {"cut off": "cable pulled", "restarts": "restarts", "killed": "killed", "tables": "migrates",
-             "trains": "trains"}  # fmt: skip
+             "trains": "trains", "bad cable": "bad cable"}  # fmt: skip
     parts, at = [], _LEFT
     for word, title in words.items():
         parts.append(f'<rect x="{at}" y="8" width="12" height="10" fill="{_COLOURS[word]}"/>')

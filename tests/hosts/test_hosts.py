@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection
 
@@ -13,13 +14,25 @@ from core.schema_fit import revision_of
 from core.submission import wait
 from tests.faults.rounds import check
 from tests.hosts.conftest import RECORDINGS
+from tests.hosts.network import why_no_bad_cables
 from tests.hosts.next_version import COLUMN, VALUE, write_next_version
 from tests.hosts.place import OFFICES, PATIENCE_SECONDS, SERVERS, WORKERS, Place
-from tests.hosts.work import draw, drawn_by, holders, until, until_drawn
+from tests.hosts.work import (
+    draw,
+    drawn_by,
+    holders,
+    over_bad_cables,
+    seconds_to_connect,
+    until,
+    until_drawn,
+)
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 AWAY_SECONDS = 60.0
+# Of a bad cable, each way: 0.1 s there and back.
+LOST_SHARE = 0.05
+LATE_SECONDS = 0.05
 
 
 def test_four_workers_on_hosts_of_their_own_share_a_bulk_job(place: Place, sent: JobView) -> None:
@@ -53,6 +66,23 @@ def test_nothing_is_lost_while_a_server_is_away_for_a_minute(
         ended = wait(place.client(), one.id, patience_seconds=PATIENCE_SECONDS)
         check(place, place.store, ended, RECORDINGS)
     all_draw_again(place, sent, WORKERS, 10 * seed)
+
+
+def test_a_bulk_job_is_done_over_cables_that_lose_frames_and_are_slow(place: Place, sent: JobView) -> None:
+    if (reason := why_no_bad_cables()) is not None:
+        pytest.skip(reason)
+    began = time.monotonic()
+    with over_bad_cables(place, WORKERS, lost=LOST_SHARE, late_seconds=LATE_SECONDS) as cables:
+        assert seconds_to_connect(place, WORKERS[0], "postgres") >= 2 * LATE_SECONDS
+        job = draw(place, sent, 60)
+        ended = wait(place.client(), job.id, patience_seconds=PATIENCE_SECONDS)
+        seconds = time.monotonic() - began
+    check(place, place.store, ended, RECORDINGS)
+    with place.ledger() as database:
+        assert set(drawn_by(database, job.id)) == set(WORKERS)
+    taken, lost = sum(cable.taken for cable in cables), sum(cable.lost for cable in cables)
+    assert LOST_SHARE / 2 < lost / taken < LOST_SHARE * 2
+    sys.stdout.write(f"drawn in {seconds:.0f} s over bad cables, which lost {lost} of {taken} frames\n")
 
 
 def test_everything_restarts_one_after_the_other_and_the_job_goes_on(place: Place, sent: JobView) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Iterator, Mapping
+
 import psutil
 import pytest
 import torch
@@ -15,25 +19,36 @@ from tests.hosts.training import (
     FOLLOWS,
     LEADER,
     LEADS,
+    attempts,
     checkpoints,
     enter_dataset,
     learnt,
+    reasons,
     start_follower,
     start_pair,
     train,
 )
 from tests.hosts.work import until
+from worker.train_processes import SILENT_HOST
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(1200)]
 
 
-def test_two_hosts_learn_what_one_does_though_one_of_them_dies_on_the_way(
-    place: Place, sent: JobView
-) -> None:
+@pytest.fixture(scope="module")
+def alone(place: Place, sent: JobView) -> Iterator[Mapping[str, torch.Tensor]]:
+    """What one process learns; meanwhile and afterwards a pair of hosts is there for more."""
     enter_dataset(place)
     start_pair(place)
     with place.timeline.span("trains alone", LEADER):
-        alone = ended(place, train(place, hosts=1))
+        job = ended(place, train(place, hosts=1))
+    yield learnt(place, job.id)
+    place.stop(LEADS, LEADER)
+    place.stop(FOLLOWS, FOLLOWER)
+
+
+def test_two_hosts_learn_what_one_does_though_one_of_them_dies_on_the_way(
+    place: Place, alone: Mapping[str, torch.Tensor]
+) -> None:
     with place.timeline.span("trains, followed", LEADER):
         job = train(place, hosts=2)
         until(lambda: checkpoints(place, job) > 0)
@@ -41,13 +56,30 @@ def test_two_hosts_learn_what_one_does_though_one_of_them_dies_on_the_way(
             kill_follower(place)
             start_follower(place)
         followed = ended(place, job)
-    one, two = learnt(place, alone.id), learnt(place, followed.id)
-    assert one.keys() == two.keys() != set()
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
-    assert "Going on from" in str(place.client().log(job))
-    place.stop(LEADS, LEADER)
-    place.stop(FOLLOWS, FOLLOWER)
+    check_learnt(place, followed, alone)
+
+
+def test_two_hosts_learn_what_one_does_though_one_of_them_is_cut_off_on_the_way(
+    place: Place, alone: Mapping[str, torch.Tensor]
+) -> None:
+    with place.timeline.span("trains, followed", LEADER):
+        job = train(place, hosts=2)
+        until(lambda: checkpoints(place, job) > 0)
+        began = time.monotonic()
+        with place.away(FOLLOWER, 0):
+            until(lambda: attempts(place, job) > 1)
+        sys.stdout.write(f"a silent follower was given up after {time.monotonic() - began:.0f} s\n")
+        followed = ended(place, job)
+    assert SILENT_HOST in reasons(place, job)
+    check_learnt(place, followed, alone)
+
+
+def check_learnt(place: Place, job: JobView, alone: Mapping[str, torch.Tensor]) -> None:
+    assert "Going on from" in str(place.client().log(job.id))
+    together = learnt(place, job.id)
+    assert together.keys() == alone.keys() != set()
+    for name in alone:
+        torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-5)
 
 
 def ended(place: Place, job_id: str) -> JobView:

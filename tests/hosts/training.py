@@ -12,13 +12,10 @@ from safetensors.torch import load
 from sqlalchemy import select
 
 from core.accounts import ensure_admin
-from core.database import now
-from core.identifiers import new_id
-from core.jobs import enter_job
-from core.specs import PrepareSpec
-from core.tables import DatasetVersion
+from core.tables import Attempt
 from core.training import create_program_job
 from core.training_tables import JobFile
+from tests import datasets
 from tests.hosts.place import Place
 from tests.worker.training.made_up import make, spec
 from tests.worker.training.running import recipe
@@ -31,39 +28,13 @@ LEADS, FOLLOWS = "worker of the pair", "follower"
 def enter_dataset(place: Place) -> None:
     """Has `people@1` be a dataset of people that never were."""
     made = make(place.folder / "made up").dataset
-    rows = []
-    for path in sorted(path for path in made.rglob("*") if path.is_file() and ".progress" not in path.parts):
-        content = path.read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
-        place.store.put(f"test/{sha256}", content, "application/octet-stream")
-        name = path.relative_to(made).as_posix()
-        rows.append({"name": name, "key": f"test/{sha256}", "sha256": sha256, "size_bytes": len(content)})
+    paths = sorted(path for path in made.rglob("*") if path.is_file() and ".progress" not in path.parts)
+    files = datasets.put_files(
+        place.store, {path.relative_to(made).as_posix(): path.read_bytes() for path in paths}
+    )
+    sha256 = hashlib.sha256((made / "dataset.json").read_bytes()).hexdigest()
     with place.ledger() as database, database.write() as session:
-        at, owner = now(session), ensure_admin(session).id
-        job = enter_job(
-            session,
-            spec=PrepareSpec(dataset="people", plan_sha256="0" * 64),
-            owner_id=owner,
-            name="people",
-            queue="nobody's",
-            priority=0,
-            model_version_id=None,
-            idempotency_key=None,
-            at=at,
-        )
-        session.add(
-            DatasetVersion(
-                id=new_id("dataset"),
-                name="people",
-                version=1,
-                sha256=hashlib.sha256((made / "dataset.json").read_bytes()).hexdigest(),
-                owner_id=owner,
-                job_id=job.id,
-                files=rows,
-                summary={},
-                created_at=at,
-            )
-        )
+        datasets.enter_dataset(session, ensure_admin(session).id, sha256=sha256, files=files)
 
 
 def start_pair(place: Place) -> None:
@@ -96,6 +67,17 @@ def checkpoints(place: Place, job_id: str) -> int:
     with place.ledger() as database, database.read() as session:
         rows = session.scalars(select(JobFile).where(JobFile.job_id == job_id, JobFile.kind == "checkpoint"))
         return len(rows.all())
+
+
+def attempts(place: Place, job_id: str) -> int:
+    return len(reasons(place, job_id))
+
+
+def reasons(place: Place, job_id: str) -> list[str | None]:
+    """Of each attempt at a job, why it ended, if it did."""
+    with place.ledger() as database, database.read() as session:
+        rows = session.scalars(select(Attempt.reason).where(Attempt.job_id == job_id))
+        return list(rows.all())
 
 
 def learnt(place: Place, job_id: str) -> Mapping[str, torch.Tensor]:

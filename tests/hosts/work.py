@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import func, select
 
@@ -13,6 +16,7 @@ from core.database import Database
 from core.states import JOB_FINAL, AttemptState
 from core.submission import submit
 from core.tables import Attempt, Drawing, Item, Job, Worker
+from tests.hosts.network import BadCable
 from tests.hosts.place import OFFICES, PATIENCE_SECONDS, Place
 
 
@@ -78,6 +82,40 @@ def until(reached: Callable[[], bool]) -> None:
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@contextmanager
+def over_bad_cables(
+    place: Place, hosts: Iterable[str], *, lost: float, late_seconds: float
+) -> Iterator[list[BadCable]]:
+    """Hosts have cables that lose a share of frames and bring the others late, each way."""
+    with ExitStack() as stack:
+        cables = []
+        for host in hosts:
+            stack.enter_context(place.timeline.span("bad cable", host))
+            bad = place.network.bad_cable(host, lost=lost, late_seconds=late_seconds)
+            cables.append(stack.enter_context(bad))
+        yield cables
+
+
+def seconds_to_connect(place: Place, host: str, server: str) -> float:
+    """How long a connection takes from a host to a server's, there and back once."""
+    told = subprocess.run(
+        place.network.hosts[host].command([sys.executable, "-I", "-c", _CONNECT, server, _PORTS[server]]),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return float(told.stdout)
+
+
+_PORTS = {"postgres": "5432", "valkey": "6379"}
+_CONNECT = """
+import socket, sys, time
+began = time.monotonic()
+socket.create_connection((sys.argv[1], int(sys.argv[2])), 30).close()
+print(time.monotonic() - began)
+"""
 
 
 def _by_host(rows: Iterable[tuple[str, int]]) -> Counter[str]:
