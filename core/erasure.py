@@ -9,6 +9,7 @@ models that were trained on those. The account stays. The audit log keeps that i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
@@ -158,7 +159,7 @@ def _cancel(database: Database, user_id: str, actor: str) -> None:
     with database.read() as session:
         going = session.scalars(select(Job.id).where(_own_jobs(user_id), Job.finished_at.is_(None))).all()
     for job_id in going:
-        with database.write() as session:
+        with suppress(NotFound), database.write() as session:
             if hold_job(session, job_id).state not in JOB_FINAL:
                 cancel_job(session, job_id, actor=actor)
 
@@ -184,25 +185,34 @@ def _erase_jobs(database: Database, store: Store, user_id: str, gone: Erased, de
             select(Job.id).where(_own_jobs(user_id), Job.finished_at.is_not(None)).order_by(Job.id)
         ).all()
     for job_id in ended:
-        purged = Purged()
-        after: int | None = -1
-        while after is not None:
+        try:
+            if not _erase_job(database, store, job_id, gone, deadline):
+                return False
+        except NotFound:
+            continue  # somebody else deletes the same at this moment, and was quicker
+    return True
+
+
+def _erase_job(database: Database, store: Store, job_id: str, gone: Erased, deadline: Deadline) -> bool:
+    purged = Purged()
+    after: int | None = -1
+    while after is not None:
+        if deadline.is_over():
+            return False
+        with database.write() as session:
+            job = hold_job(session, job_id)
+            if job.state not in JOB_FINAL:
+                break  # retried in the meantime: the next round cancels it
+            after = unlink_faces(session, store, job, after, purged)
+    gone.counts["faces"] += purged.counts.total()
+    if after is None:
+        drop_leftovers(database, store, job_id)
+        while _erase_some_items(database, job_id):
             if deadline.is_over():
                 return False
-            with database.write() as session:
-                job = hold_job(session, job_id)
-                if job.state not in JOB_FINAL:
-                    break  # retried in the meantime: the next round cancels it
-                after = unlink_faces(session, store, job, after, purged)
-        gone.counts["faces"] += purged.counts.total()
-        if after is None:
-            drop_leftovers(database, store, job_id)
-            while _erase_some_items(database, job_id):
-                if deadline.is_over():
-                    return False
-            if not _erase_rest(database, store, job_id):
-                return False
-            gone.counts["jobs"] += 1
+        if not _erase_rest(database, store, job_id):
+            return False
+        gone.counts["jobs"] += 1
     return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core import audit
 from core.database import Database, now
+from core.errors import NotFound
 from core.moves import hold_job
 from core.retention import (
     CHECKPOINTS,
@@ -129,22 +131,30 @@ def _purge_faces(database: Database, store: Store, purged: Purged, deadline: Dea
     with database.read() as session:
         due = due_jobs(session, Kept.FACES)
     for job_id in due.ids:
-        after: int | None = -1
-        while after is not None:
-            if deadline.is_over():
-                purged.finished = False
-                return
-            with database.write() as session:
-                job = hold_job(session, job_id)
-                if job.state not in JOB_FINAL or not is_due(
-                    due.rules, job.id, job.labels, job.finished_at, due.at
-                ):
-                    break  # retried in the meantime
-                after = unlink_faces(session, store, job, after, purged)
-                if after is None:
-                    _note_purge(session, job, actor)
-        if after is None:
-            drop_leftovers(database, store, job_id)
+        with suppress(NotFound):  # somebody has their data deleted at this moment
+            _purge_faces_of(database, store, job_id, due, purged, deadline, actor)
+        if not purged.finished:
+            return
+
+
+def _purge_faces_of(
+    database: Database, store: Store, job_id: str, due: Due, purged: Purged, deadline: Deadline, actor: str
+) -> None:
+    after: int | None = -1
+    while after is not None:
+        if deadline.is_over():
+            purged.finished = False
+            return
+        with database.write() as session:
+            job = hold_job(session, job_id)
+            if job.state not in JOB_FINAL or not is_due(
+                due.rules, job.id, job.labels, job.finished_at, due.at
+            ):
+                return  # retried in the meantime
+            after = unlink_faces(session, store, job, after, purged)
+            if after is None:
+                _note_purge(session, job, actor)
+    drop_leftovers(database, store, job_id)
 
 
 def unlink_faces(session: Session, store: Store, job: Job, after: int, purged: Purged) -> int | None:
@@ -224,7 +234,7 @@ def _purge_checkpoints(database: Database, store: Store, purged: Purged, deadlin
         if deadline.is_over():
             purged.finished = False
             return
-        with database.write() as session:
+        with suppress(NotFound), database.write() as session:
             job = hold_job(session, job_id)
             if job.state in JOB_FINAL and is_due(due.rules, job.id, job.labels, job.finished_at, due.at):
                 which = JobFile.kind.in_(CHECKPOINTS)

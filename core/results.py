@@ -22,11 +22,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.chunk_moves import ItemEnd, end_items
 from core.chunks import InferChunk
 from core.database import now
+from core.errors import LeaseLost
 from core.identifiers import new_ids
 from core.leases import count_progress, hold_attempt
 from core.moves import settle_job
@@ -89,16 +91,20 @@ def publish_outcomes(session: Session, chunk: InferChunk, outcomes: Sequence[Out
     at = now(session)
     # Nobody sees new rows before the commit, and without a lease there is none: on PostgreSQL they are written while
     # others have the job.
-    written = set(
-        _ENTER_DRAWINGS.first_column(
-            session,
-            rows,
-            model=chunk.model_version_id,
-            parameters=chunk.parameters_sha256,
-            attempt=chunk.attempt_id,
-            at=at,
+    try:
+        written = set(
+            _ENTER_DRAWINGS.first_column(
+                session,
+                rows,
+                model=chunk.model_version_id,
+                parameters=chunk.parameters_sha256,
+                attempt=chunk.attempt_id,
+                at=at,
+            )
         )
-    )
+    except IntegrityError as error:
+        # A recording is deleted only when no item names it any more: this attempt was taken away long ago.
+        raise LeaseLost() from error
     published = [(one, row) for one, row in zip(drawn, rows, strict=True) if row.id in written]
     refused = [one for one, row in zip(drawn, rows, strict=True) if row.id not in written]
     _ENTER_ARTIFACTS.count(session, [row for pair in published for row in _artifacts(*pair)], at=at)

@@ -14,7 +14,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from core.database import Database, now
-from core.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from core.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable, TooLarge
 from core.identifiers import new_id
 from core.quotas import require_space
 from core.recordings import take_in
@@ -26,6 +26,8 @@ PART_BYTES = 8 * 2**20  # S3 takes no part below 5 MiB, but the last
 LIFE = timedelta(days=3)
 LINK_SECONDS = 900
 _MOST_OPEN = 1000
+_TRIES = 3
+_GONE = "There is no such upload: it may have been abandoned, or swept away unfinished."
 _SWEPT_AT_ONCE = 200
 
 
@@ -94,7 +96,7 @@ def get_upload(session: Session, viewer: User, upload_id: str) -> Upload:
         )
     )
     if upload is None:
-        raise NotFound("There is no such upload: it may have been abandoned, or swept away unfinished.")
+        raise NotFound(_GONE)
     return upload
 
 
@@ -169,14 +171,29 @@ def complete(database: Database, store: Store, upload: Upload, *, most: int) -> 
 
     Raises:
         Conflict: parts are missing.
+        NotFound: its owner had everything deleted meanwhile.
         TooLarge: more arrived than was announced and is taken.
     """
     if upload.finished_at is not None:
         return upload
-    source = join(store, upload)
-    recording = take_in(database, store, source, owner_id=upload.owner_id, max_bytes=most)
+    for left in reversed(range(_TRIES)):
+        try:
+            source = join(store, upload)
+            recording = take_in(database, store, source, owner_id=upload.owner_id, max_bytes=most)
+            break
+        except (Conflict, NotFound, StorageUnavailable):
+            # Who lost patience asks once more while we are at it: the second one finds the parts gone, as they are
+            # being joined, or later what was made of them.
+            with database.read() as session:
+                ended = session.get(Upload, upload.id)
+            if ended is not None and ended.finished_at is not None:
+                return ended
+            if not left or not store.exists(upload.object_key):
+                raise
     with database.write() as session:
-        kept = session.get_one(Upload, upload.id)
+        kept = session.get(Upload, upload.id)
+        if kept is None:
+            raise NotFound(_GONE)
         kept.recording_sha256 = recording.sha256
         kept.finished_at = now(session)
     store.delete(upload.object_key)
@@ -203,8 +220,8 @@ def join(store: Store, upload: Upload) -> IO[bytes]:
 def abandon(database: Database, store: Store, upload: Upload) -> None:
     """Throws the parts away. Of a finished upload only the note that it was: its recording stays."""
     with database.write() as session:
-        kept = session.get_one(Upload, upload.id)
-        if kept.finished_at is not None or kept.abandoned_at is not None:
+        kept = session.get(Upload, upload.id)
+        if kept is None or kept.finished_at is not None or kept.abandoned_at is not None:
             return
         kept.abandoned_at = now(session)
     discard(store, upload)

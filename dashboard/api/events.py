@@ -11,9 +11,13 @@ import threading
 import time
 from collections.abc import Iterator
 
+import structlog
 from flask import Flask, Response, current_app, request
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 
 from core.database import Database
+from core.errors import NotFound
 from core.queries import changed_items, get_job, last_transition_id
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL
@@ -36,6 +40,7 @@ LONGEST_SECONDS = 600.0
 MOST_STREAMS = 40  # of the 64 threads in dashboard/gunicorn_config.py; the others serve pages
 _ITEMS_AT_ONCE = 200
 
+_log = structlog.get_logger()
 _places = threading.BoundedSemaphore(MOST_STREAMS)
 closing = threading.Event()
 
@@ -75,11 +80,22 @@ def streaming(told: Iterator[str]) -> Response:
             "too_many_streams",
             "Too many pages watch at the moment; ask for the things themselves instead.",
         )
-    response = Response(told, mimetype="text/event-stream")
+    response = Response(_while_it_can(told), mimetype="text/event-stream")
     response.call_on_close(_places.release)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
     return response
+
+
+def _while_it_can(told: Iterator[str]) -> Iterator[str]:
+    """Ends where there is nothing left to tell of, or nobody to ask: whoever comes back is told by a status."""
+    try:
+        yield from told
+    except NotFound:
+        return  # the job was deleted for good while somebody watched it
+    except (DBAPIError, NoConnectionLeft) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        _log.warning("a live stream ended early", reason=str(reason))
 
 
 def _events(
