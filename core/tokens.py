@@ -115,16 +115,18 @@ def new_token(
     *,
     ceiling: int | None = None,
     days: int | None = None,
+    until: datetime | None = None,
 ) -> tuple[str, Secret]:
     """Issues a token; its text is shown this once.
 
     Args:
         ceiling: how far the asker reaches; by default as far as the user.
-        days: after which it ends; by default never.
+        days: after which it ends; by default never, or with the asker.
+        until: when the asker ends, where it is a token itself.
 
     Raises:
         InvalidRequest: the name is empty, too long or taken, or there are too many.
-        NotAllowed: the scope is more than the user (or the asker) may do.
+        NotAllowed: the scope is more than the user (or the asker) may do, or it would outlive the asker.
     """
     name = name.strip()
     if not name or len(name) > LONGEST_NAME:
@@ -140,8 +142,9 @@ def new_token(
     plain = issue_token(session, user, name)
     token = session.scalars(select(Secret).where(Secret.hash == secret_hash(plain))).one()
     token.scopes = [scope.value]
-    if days is not None:
-        token.expires_at = token.created_at + timedelta(days=days)
+    token.expires_at = until if days is None else token.created_at + timedelta(days=days)
+    if until is not None and token.expires_at is not None and token.expires_at > until:
+        raise NotAllowed("A token that ends makes none that lasts longer than itself. Sign in to make it.")
     session.flush()
     record(
         session,

@@ -113,6 +113,12 @@ def ceiling() -> int:
     return reach
 
 
+def token_until() -> datetime | None:
+    """When the token of this request ends; None where it has no end, or there is none."""
+    until: datetime | None = g.get("token_until")
+    return until
+
+
 def sign_out() -> None:
     session.clear()
 
@@ -144,6 +150,7 @@ def _from_header() -> User | None:
         note_use(database, holder.token, at)
     g.ceiling = scope_level(holder.token.scopes)
     g.token_id = holder.token.id
+    g.token_until = holder.token.expires_at
     return holder.user
 
 

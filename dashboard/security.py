@@ -109,7 +109,8 @@ def csrf_token() -> str:
 
 def refuse_forgeries() -> None:
     """Whatever changes something by cookie must show the session's own token; bearer tokens prove themselves."""
-    if request.method in _SAFE_METHODS or g.by_token:
+    # A token that is nobody's proves nothing: with it another site could sign its visitors in as somebody else.
+    if request.method in _SAFE_METHODS or (g.by_token and g.user is not None):
         return
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise Forbidden("This request came from another site.")

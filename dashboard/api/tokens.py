@@ -38,10 +38,18 @@ def index() -> Response:
 
 @api.post("/tokens", responses={201: NewTokenView})
 def create(body: TokenWanted) -> Response:
-    """Issue a token of yours. A token issues none that may more than itself."""
+    """Issue a token of yours. A token issues none that may more, or lasts longer, than itself."""
     user = viewer()
     with services().database.write() as session:
-        plain, token = new_token(session, user, body.name, body.scope, ceiling=reach(user), days=body.days)
+        plain, token = new_token(
+            session,
+            user,
+            body.name,
+            body.scope,
+            ceiling=reach(user),
+            days=body.days,
+            until=identity.token_until(),
+        )
         view = NewTokenView(**token_view(token, user).model_dump(), token=plain)
     return answer(view, 201)
 

@@ -53,7 +53,13 @@ def add_token() -> ResponseReturnValue:
         scope = Scope(request.form.get("scope", ""))
         with services().database.write() as session:
             plain, _ = new_token(
-                session, user, request.form.get("name", ""), scope, ceiling=reach(user), days=_days()
+                session,
+                user,
+                request.form.get("name", ""),
+                scope,
+                ceiling=reach(user),
+                days=_days(),
+                until=identity.token_until(),
             )
     except (InvalidRequest, NotAllowed) as error:
         return _page(refused=error.message), 400

@@ -11,7 +11,7 @@ LONG = 256 * 2**20  # more than all buffers on the way hold
 
 
 class HastyWorker(PatientWorker):
-    grace_seconds = 0.5
+    grace_seconds = 0.3
     unread_seconds = 1
 
 

@@ -89,6 +89,18 @@ def test_a_token_may_what_its_scope_says_and_never_more_than_its_user(place: Pla
     assert narrow.status_code == 403
 
 
+def test_a_token_that_ends_makes_none_that_lasts_longer(sqlite_place: Place) -> None:
+    wanted = {"name": "a week", "scope": "submit", "days": 7}
+    week = Script(sqlite_place.app, sqlite_place.script().post("/api/v1/tokens", json=wanted).json["token"])
+    refused = week.post("/api/v1/tokens", json={"name": "a year", "scope": "read", "days": 365})
+    assert (refused.status_code, refused.json["code"]) == (403, "not_allowed")
+    day = week.post("/api/v1/tokens", json={"name": "a day", "scope": "read", "days": 1}).json
+    same = week.post("/api/v1/tokens", json={"name": "as long", "scope": "read"}).json
+    ends = {one["name"]: one["expires_at"] for one in week.get("/api/v1/tokens").json["data"]}
+    assert same["expires_at"] == ends["a week"] > day["expires_at"]
+    assert "a year" not in ends
+
+
 def test_a_token_says_when_it_was_used_and_ends_when_revoked(sqlite_place: Place) -> None:
     ada, bob = sqlite_place.script(), sqlite_place.script("bob")
     mine = token(sqlite_place, ada, "read", "nightly")

@@ -94,19 +94,21 @@ def _api(place: Place, script: Script, job: str) -> list[tuple[str, int]]:
             filled = path.replace("{job_id}", job) if "{job_id}" in path else path
             where = re.sub(r"{[^}]+}", "a%00b", filled)
             content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            bodies: list[dict[str, Any] | None] = [None] if content is None else []
+            body = None
             if content is not None:
-                sent = content["example"]
-                texts = _texts(content["schema"], schemas)
-                bodies = [{**sent, name: NUL} for name in texts if isinstance(sent, dict)] or [sent]
-            for body in bodies:
-                answer = script.ask(method.upper(), where, query_string=asked, json=body)
-                told.append((f"{method} {where} {asked} {body}", answer.status_code))
+                body = {**content["example"], **dict.fromkeys(_texts(content["schema"], schemas), NUL)}
+            answer = script.ask(method.upper(), where, query_string=asked, json=body)
+            told.append((f"{method} {where} {asked} {body}", answer.status_code))
     return told
 
 
 def _is_text(schema: dict[str, Any]) -> bool:
-    return any(one.get("type") == "string" for one in (schema, *schema.get("anyOf", ())))
+    """Whether it takes any text, and not only such of a pattern."""
+    kinds = (schema, *schema.get("anyOf", ()))
+    return any(
+        one.get("type") == "string" and not {"pattern", "enum", "const", "format"} & one.keys()
+        for one in kinds
+    )
 
 
 def _texts(schema: dict[str, Any], schemas: dict[str, Any]) -> list[str]:

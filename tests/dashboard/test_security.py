@@ -111,6 +111,15 @@ def test_a_cookie_alone_changes_nothing(sqlite_place: Place) -> None:
     assert good.json["state"] == "cancelled"
 
 
+def test_a_token_of_nobody_stands_in_for_no_token_of_the_page(sqlite_place: Place) -> None:
+    link = sqlite_place.link()
+    for given in ("Bearer vs_of-nobody", "Basic YTpi", "Bearer"):
+        for path in (link, "/sign-in", "/sign-out"):
+            forged = sqlite_place.app.test_client().post(path, headers={"Authorization": given})
+            assert forged.status_code == 400, (given, path)
+    assert sqlite_place.browser().get("/jobs").status_code == 200
+
+
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(sqlite_place: Place) -> None:
     link = sqlite_place.link()
     cookie = sqlite_place.app.test_client().get(link).headers["Set-Cookie"]
