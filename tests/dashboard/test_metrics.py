@@ -122,6 +122,18 @@ def test_requests_are_timed_by_what_was_asked_for_and_not_by_address(sqlite_plac
     assert not [labels for _, labels in found if any("job_" in text for _, text in labels)]
 
 
+def test_methods_that_strangers_make_up_are_one_series_and_not_one_each(sqlite_place: Place) -> None:
+    stranger = sqlite_place.app.test_client()
+    for number in range(20):
+        assert stranger.open("/sign-in", method=f"MADE-UP{number}").status_code in (400, 405)
+    methods = {
+        dict(labels)["method"]
+        for name, labels in fetched(sqlite_place)
+        if name == "voicesketch_http_request_seconds_count"
+    }
+    assert "other" in methods <= {"GET", "other"}
+
+
 def test_it_can_be_had_as_openmetrics(sqlite_place: Place) -> None:
     at_work(sqlite_place)
     vera = sqlite_place.script("vera", Role.VIEWER)
