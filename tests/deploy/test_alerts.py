@@ -3,6 +3,7 @@ silent where everything is as it should be."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ import yaml
 
 from tests.conftest import REPOSITORY
 
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed"
+)
 RULES = REPOSITORY / "deploy" / "monitoring" / "alerts.yaml"
 DOORBELL = "voicesketch_doorbell_oldest_wait_seconds"
 WAITING = 'voicesketch_queue_items{queue="gpu", state="waiting"}'
@@ -221,13 +225,34 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert {case.alert for case in CASES if case.fires is None} == set(rules())
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+@needs_promtool
 def test_prometheus_wakes_somebody_when_it_should_and_not_before(tmp_path: Path) -> None:
     done = played(CASES, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+@needs_promtool
 def test_a_case_that_does_not_hold_would_be_found(tmp_path: Path) -> None:
     early = Case("DeviceIsHot", "too early", {HEAT: "70x4 90x36"}, 14, {"host": "h1"})
     assert played((early,), tmp_path).returncode != 0
+
+
+@needs_promtool
+def test_prometheus_takes_its_configuration_and_every_question_of_the_charts(tmp_path: Path) -> None:
+    token, place = tmp_path / "token", "/etc/prometheus/voicesketch_token"
+    token.write_text("a token")
+    (tmp_path / "alerts.yaml").write_text(RULES.read_text())
+    config = (RULES.parent / "prometheus.yaml").read_text()
+    assert place in config
+    (tmp_path / "prometheus.yaml").write_text(config.replace(place, str(token)))
+    charts = json.loads((RULES.parent / "grafana.json").read_text())["panels"]
+    asked = [target["expr"] for panel in charts for target in panel["targets"]]
+    assert len(asked) > 12
+    # Rules that keep the answers: whatever can be asked can be kept.
+    kept = [{"record": f"chart:{number}", "expr": expression} for number, expression in enumerate(asked)]
+    (tmp_path / "charts.yaml").write_text(yaml.safe_dump({"groups": [{"name": "charts", "rules": kept}]}))
+    for check in (("config", "prometheus.yaml"), ("rules", "charts.yaml")):
+        done = subprocess.run(
+            ["promtool", "check", *check], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -56,13 +56,18 @@ class Pooled:
 
 
 @pytest.fixture
-def pooled(postgres: Postgres, tmp_path: Path) -> Iterator[Pooled]:
+def pooled(postgres: Postgres, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pooled]:
+    """As the file says; with the parameter `session`, every client has a connection of its own."""
     with postgres.database() as direct, ExitStack() as stack:
         there = make_url(direct)
         port = ports.choose(["pgbouncer"])["pgbouncer"]
         (tmp_path / "userlist.txt").write_text('"postgres" ""\n')
         file = tmp_path / "pgbouncer.ini"
-        file.write_text(written_for(str(there.query["host"]), str(there.database), port, tmp_path))
+        written = written_for(str(there.query["host"]), str(there.database), port, tmp_path)
+        if getattr(request, "param", "") == "session":
+            written = written.replace("pool_mode = transaction", "pool_mode = session")
+            written = written.replace(f"default_pool_size = {_CONNECTIONS}", "default_pool_size = 20")
+        file.write_text(written)
         # Root, as whom it refuses to run, becomes whoever may reach the server's socket.
         owner = Path(str(there.query["host"])).stat().st_uid if os.geteuid() == 0 else None
         for above in (tmp_path, *tmp_path.parents[:2]) if owner is not None else ():
@@ -128,6 +133,15 @@ def test_the_preparation_is_sent_past_it_and_leaves_no_lock_behind(
         locks = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
         assert locks == (0,)
     prepare(settings.model_copy(update={"database_url": pooled.direct}))
+
+
+@pytest.mark.parametrize("pooled", ["session"], indirect=True)
+def test_where_a_connection_is_ones_own_the_preparation_may_go_through(
+    pooled: Pooled, settings: Settings
+) -> None:
+    prepare(settings)
+    prepare(settings)
+    assert {one["pool_mode"] for one in pooled.told("POOLS") if one["database"] != "pgbouncer"} == {"session"}
 
 
 def test_many_statements_at_once_share_few_connections(pooled: Pooled) -> None:
