@@ -30,6 +30,9 @@ def gather(docs: Path, pages: Path) -> None:
     root = docs.parent
     for name in _OF_THE_ROOT:
         text = (root / name).read_text("utf-8").replace("](docs/", "](")
+        if name == "README.md":
+            # Beside the site's own first page, the name of the project would say nothing.
+            text = _TITLE.sub("# The README", text, count=1)
         (pages / name.lower()).write_text(text, "utf-8")
     _list_decisions(pages / "decisions")
     for page in pages.rglob("*.md"):

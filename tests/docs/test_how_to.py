@@ -160,7 +160,7 @@ def test_compare_two_models(people_here: Room) -> None:
     other = second_model(room, "drawer")
     for command, printed in room.play("compare-two-models", {"drawer@3": other}):
         if command.startswith("voicesketch models compare"):
-            assert other in printed and "matching" in printed
+            assert other in printed and "Finds the face of a voice among 2" in printed
         elif "--job last" in command:
             assert ended(room).model == other
         elif command.startswith("voicesketch models promote"):

@@ -47,7 +47,9 @@ def test_a_page_that_is_not_there_is_left_out_of_the_contents(tmp_path: Path) ->
     assert ":caption: One\n\nhere\n" in index
     assert "away" not in index
     assert "[up](readme.md#me)" in (tmp_path / "pages" / "here.md").read_text("utf-8")
-    assert "[manual](here.md)" in (tmp_path / "pages" / "readme.md").read_text("utf-8")
+    readme = (tmp_path / "pages" / "readme.md").read_text("utf-8")
+    assert readme.startswith("# The README\n")  # its own title is the site's
+    assert "[manual](here.md)" in readme
 
 
 def test_the_reference_has_a_title_for_each_of_its_pages() -> None:
@@ -62,6 +64,14 @@ def test_the_reference_has_every_command_and_option() -> None:
         section = re.split(r"\n##", section)[0]
         missing = {option for option in options - SAID_ONCE if f"`{option}`" not in section}
         assert section and not missing, command
+
+
+def test_the_reference_says_what_can_be_written_behind_an_option() -> None:
+    written = commands.page()
+    assert "`--which` `all\\|failed\\|faces`" in written
+    assert "`--priority` `N`" in written
+    assert "voicesketch submit [PATH...] [OPTIONS]" in written
+    assert "<" not in "".join(re.findall(r"^\| `--[^|]*", written, re.MULTILINE))
 
 
 def test_the_reference_has_every_setting_and_preset() -> None:

@@ -12,6 +12,8 @@ from core.cli.main import COMMANDS
 from docs.site.reference.tables import code, plain, table
 from worker import draw
 
+_KINDS = {"str": "TEXT", "list[str]": "TEXT", "path": "PATH", "int": "N", "list[int]": "N", "float": "X"}
+
 
 def page() -> str:
     """The page in Markdown."""
@@ -56,13 +58,19 @@ def _one(words: str, command: Any) -> Iterator[str]:
 
 
 def _argument(one: Any) -> str:
-    name = (one.metavar or one.name).upper() + ("..." if one.nargs == -1 else "")
+    name = (one.metavar or one.name).upper().removesuffix("...") + ("..." if one.nargs == -1 else "")
     return name if one.required else f"[{name}]"
 
 
 def _names(one: Any, context: Any) -> str:
     names = ", ".join(code(name) for name in (*one.opts, *one.secondary_opts))
-    return names if one.is_flag else f"{names} {code(one.metavar or one.display_type(context).upper())}"
+    return names if one.is_flag else f"{names} {code(one.metavar or _value(one, context))}"
+
+
+def _value(one: Any, context: Any) -> str:
+    """What is written behind an option that has no word for it: a text, a number, or one of its values."""
+    kind = one.display_type(context).strip("<>")
+    return _KINDS.get(kind.removesuffix(" range"), kind)
 
 
 def _help(one: Any) -> str:
