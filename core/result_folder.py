@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ CONTACT_SHEET = "contact_sheet.png"
 SHEET_TILES = 200
 # Names of what a download puts beside the faces.
 RESERVED = ("contact_sheet.png",)
+# Those of other alphabets count as well where a spreadsheet takes the widths of letters for equal.
+_BEGIN_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")
+_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?")
 COLUMNS = ("recording", "key", "state", "error_code", "error_message", "model_version", "seconds", "face")
 
 
@@ -71,9 +75,9 @@ def csv_lines(lines: Iterable[Result]) -> Iterator[str]:
                 _inert(line.recording),
                 _inert(line.key),
                 line.state,
-                line.error_code,
+                _inert(line.error_code),
                 _inert(line.error_message),
-                line.model_version,
+                _inert(line.model_version),
                 seconds,
                 _inert(line.face),
             ]
@@ -85,9 +89,6 @@ def csv_lines(lines: Iterable[Result]) -> Iterator[str]:
 
 
 def _inert(cell: str) -> str:
-    # A spreadsheet runs a cell that begins like a formula, and file names come from strangers.
-    return (
-        "'" + cell
-        if cell[:1] in ("=", "+", "@", "\t", "\r") or (cell[:1] == "-" and not cell[1:2].isdigit())
-        else cell
-    )
+    # A spreadsheet runs a cell that begins like a formula, and names and codes come from strangers. A number below
+    # nought does nothing; what only begins like one, such as -1+cmd|…, may.
+    return "'" + cell if cell[:1] in _BEGIN_FORMULAS and not _NEGATIVE.fullmatch(cell) else cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from core.exports import COLUMNS, csv_lines, results
+from core.exports import COLUMNS, Result, csv_lines, results
 from core.jobs import create_job
 from core.queries import items_page
 from core.specs import InferSpec, NewItem
@@ -43,3 +43,16 @@ def test_a_cell_that_a_spreadsheet_would_run_is_made_inert(ledger: Ledger) -> No
         )
     (row,) = table(ledger, job.id)
     assert (row["key"], row["recording"]) == ("'=1+1", "'-cmd.wav")
+
+
+def test_no_cell_that_somebody_may_write_begins_a_formula_and_numbers_stay_numbers() -> None:
+    formulas = ("=1+1", "+1", "-1+cmd|' /C calc'!A0", "-a", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1")
+    for written in formulas:
+        line = Result(written, written, "failed", written, written, written, None, written)
+        (row,) = csv.DictReader(io.StringIO("".join(csv_lines([line])), newline=""))
+        kept = {row[column] for column in COLUMNS if column not in ("state", "seconds")}
+        assert kept == {f"'{written}"}, written
+    for harmless in ("-12", "-1.5", "a-1", "1", ""):
+        line = Result(harmless, "key", "done", "", "", "default@1", 1.0, "a.png")
+        (row,) = csv.DictReader(io.StringIO("".join(csv_lines([line]))))
+        assert row["recording"] == harmless
