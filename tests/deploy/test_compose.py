@@ -94,6 +94,23 @@ def test_every_variable_is_a_setting(compose: dict[str, Any]) -> None:
             ), variable
 
 
+def test_every_other_setting_can_be_given_to_all_of_ours_in_a_file(compose: dict[str, Any]) -> None:
+    for name in OURS:
+        assert compose["services"][name]["env_file"] == [{"path": "deploy/settings.env", "required": False}]
+    # It holds a place's own settings, and belongs to no commit.
+    ignored = subprocess.run(
+        ["git", "check-ignore", "deploy/settings.env"], cwd=CHECKOUT, capture_output=True, check=False
+    )
+    assert ignored.returncode == 0
+
+
+def test_who_stands_in_front_can_be_said_from_outside(compose: dict[str, Any]) -> None:
+    """What docs/deployment.md tells those with a proxy to set; else everybody would have the proxy's address."""
+    for setting, usual in (("PUBLIC_URL", "http://127.0.0.1:8000"), ("TRUSTED_PROXIES", "0")):
+        given = compose["services"]["dashboard"]["environment"][f"{PREFIX}{setting}"]
+        assert given == f"${{{PREFIX}{setting}:-{usual}}}"
+
+
 def test_every_command_names_a_module_that_is_there(compose: dict[str, Any]) -> None:
     commands = {name: compose["services"][name]["command"] for name in OURS}
     assert commands["prepare"][:3] == ["python", "-m", "core.bootstrap"]
