@@ -206,28 +206,6 @@ class AllToOne(Pairing):
         return within, 0
 
 
-class Shuffled:
-    """The pairs of a pairing in a random order that takes no memory, each exactly once.
-
-    Args:
-        seed: of the order; one for every epoch.
-    """
-
-    def __init__(self, pairing: Pairing, seed: int) -> None:
-        self.pairing, self.seed = pairing, seed
-
-    def __len__(self) -> int:
-        return len(self.pairing)
-
-    def __getitem__(self, number: int) -> Pair:
-        if not 0 <= operator.index(number) < len(self):
-            raise IndexError(f"There are {len(self)} pairs.")
-        return self.pairing[shuffled(operator.index(number), len(self), (self.seed,))]
-
-    def __iter__(self) -> Iterator[Pair]:
-        return (self[number] for number in range(len(self)))
-
-
 def make_pairing(
     rule: Rule,
     people: People | tuple[npt.ArrayLike, npt.ArrayLike],

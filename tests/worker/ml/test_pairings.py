@@ -19,7 +19,6 @@ from worker.ml.pairings import (
     Pairing,
     People,
     Rule,
-    Shuffled,
     make_pairing,
 )
 
@@ -193,25 +192,6 @@ def test_which_face_all_voices_go_with_can_be_read_from_the_pair(face: FaceChoic
     }
     assert faces == expected[face]
     assert pairs == list(AllToOne([50, 4], [6, 1], face=face, seed=3))
-
-
-def test_a_shuffled_pairing_has_every_pair_once_in_an_order_that_its_seed_decides() -> None:
-    pairing = AllToAll([13, 5], [7, 20])
-    first, again, other = (list(Shuffled(pairing, seed)) for seed in (1, 1, 2))
-    assert sorted(first) == sorted(pairing)
-    assert first == again
-    assert first != other and first != list(pairing)
-    assert len(Shuffled(pairing, 1)) == len(pairing)
-    with pytest.raises(IndexError):
-        Shuffled(pairing, 1)[len(pairing)]
-
-
-def test_a_shuffled_order_of_a_thousand_million_starts_at_once_and_goes_everywhere() -> None:
-    shuffled = Shuffled(AllToAll(np.full(10**6, 100), np.full(10**6, 10)), seed=4)
-    some = [shuffled[number] for number in range(2000)]
-    assert len(set(some)) == 2000
-    people = np.array([pair.identity for pair in some]) / 10**6
-    assert np.histogram(people, 10, (0, 1))[0].min() > 140  # 200 on average, standard deviation 13
 
 
 def test_what_makes_no_sense_is_refused() -> None:
