@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import unicodedata
 from datetime import timedelta
 from enum import StrEnum
 
@@ -34,6 +35,8 @@ def create_user(session: Session, name: str, role: Role) -> User:
     """
     if not name.strip() or len(name) > 120:
         raise InvalidRequest("A user needs a name of 1 to 120 characters.")
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        raise InvalidRequest("The name of a user is one line, without tabs and other control characters.")
     if session.scalar(select(User.id).where(User.name == name)) is not None:
         raise InvalidRequest(f"There is already a user {name!r}.")
     user = User(id=new_id("user"), name=name, role=role.value, created_at=now(session))

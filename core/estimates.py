@@ -50,7 +50,7 @@ class Estimate:
     def sentence(self) -> str:
         """The same for people."""
         if not self.workers:
-            return "No worker is there at the moment: it begins once one comes."
+            return "No worker has been at work here yet: it begins as soon as one takes it."
         if self.items_per_second is None or self.seconds is None:
             return f"How long it takes is not known yet: {self.model} has not drawn anything here so far."
         sentence = f"About {in_words(self.seconds)}, at {self.items_per_second * self.workers:.2g} a second"

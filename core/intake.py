@@ -103,8 +103,9 @@ class Keys:
 def _check(path: Path) -> None:
     shown = _readable(str(path))
     if shown.startswith(("s3:/", "http:/", "https:/")):
+        address = shown.replace(":/", "://", 1)  # a path has no two slashes in a row
         raise InvalidRequest(
-            f"{shown}: only files and folders of this machine, and s3://bucket/folder, can be submitted."
+            f"{address}: only files and folders of this machine, and s3://bucket/folder, can be submitted."
         )
     try:
         path.stat()

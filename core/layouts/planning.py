@@ -247,6 +247,8 @@ def _nothing(request: Request, layout: str, left_out: Sequence[LeftOut]) -> str:
             " Nobody has both a voice and a face: leave one side out (--face none, --voice none), "
             "or take people with one side as well (--one-sided)."
         )
+    elif reasons.get("no_person") or not kinds:
+        hint = " Give a folder that holds a folder for each person, or a manifest that names them."
     return f"There is nothing to prepare in layout {layout}: {seen}. Left out: {why}.{hint}"
 
 

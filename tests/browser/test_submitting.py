@@ -99,7 +99,7 @@ def test_two_hundred_files_and_a_reload_in_the_middle(
     assert line.sent.count("recordings") == 119
 
     # Nobody is told a time that nobody measured.
-    expect(page.locator("#estimate")).to_contain_text("No worker is there")
+    expect(page.locator("#estimate")).to_contain_text("No worker has been at work here yet")
     live_place.worker()
     page.get_by_label("Priority").fill("-3")
     page.get_by_label("Priority").blur()
@@ -205,7 +205,7 @@ def test_large_files_go_straight_into_the_store_and_what_lies_there_need_not_be_
     (tmp_path / "long.flac").write_bytes(b"fLaC" + os.urandom(2 * PART_BYTES))
 
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     reachable = str(settings.s3_public_url)
     visitor = Visitor(context, settings.public_url, also_asks=(reachable,))
     page = open_form(visitor, open_store)

@@ -70,7 +70,7 @@ def test_no_time_is_made_up_where_nothing_was_measured(sqlite_place: Place) -> N
     ada = sqlite_place.script()
     nobody = ada.get("/api/v1/estimate?items=10").json
     assert (nobody["workers"], nobody["seconds"]) == (0, None)
-    assert "No worker is there" in nobody["sentence"]
+    assert "No worker has been at work here yet" in nobody["sentence"]
     sqlite_place.worker()
     unmeasured = ada.get("/api/v1/estimate?items=10").json
     assert (unmeasured["workers"], unmeasured["seconds"], unmeasured["items_per_second"]) == (1, None, None)

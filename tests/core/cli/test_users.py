@@ -63,6 +63,7 @@ def test_a_token_for_scripts_is_its_users(data: Path) -> None:
     [
         (("add", "Grace", "--role", "king"), "take one of: viewer, submitter, operator, admin"),
         (("add", "admin"), "already a user 'admin'"),
+        (("add", "a\nb"), "is one line"),
         (("link", "nobody"), "There is no user 'nobody'"),
         (("token", "nobody"), "There is no user 'nobody'"),
     ],
