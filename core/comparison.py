@@ -6,12 +6,12 @@ A page reads a bounded stretch of the first job; nothing is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest
 from core.queries import ItemRow, items_by_id, visible_to
@@ -39,6 +39,22 @@ class Pair:
     def is_same_picture(self) -> bool:
         """Whether both have the very same face, byte for byte."""
         return self.first.face_sha256 is not None and self.first.face_sha256 == self.second.face_sha256
+
+
+class _Other(NamedTuple):
+    """An item of the second job."""
+
+    id: int
+    has_face: bool
+
+
+class _Shared(NamedTuple):
+    """An item of the first job, and the one of the second that stands beside it."""
+
+    id: int
+    position: int
+    other_id: int
+    faces: tuple[bool, bool]
 
 
 @dataclass(frozen=True)
@@ -80,8 +96,6 @@ def compare_jobs(
     chosen: dict[int, int] = {}
     seen = after
     for row in _shared(session, first.id, second.id, after, until):
-        if row.position == seen:
-            continue  # the second job has it several times: its first one counts
         if _fits(row, shown):
             if len(chosen) == limit:
                 return Comparison(_pairs(session, first.id, second.id, chosen), seen)
@@ -115,26 +129,47 @@ def find_partners(session: Session, viewer: User, job: Job, *, limit: int = 20) 
     ).all()
 
 
-def _shared(session: Session, first: str, second: str, after: int, until: int) -> Iterator[Any]:
-    """Items of the first job in a stretch of positions, each with every item of the second that has its recording."""
-    other = aliased(Item)
-    query = (
-        select(
-            Item.id,
-            Item.position,
-            Item.state,
-            Item.drawing_id,
-            other.id.label("other_id"),
-            other.state.label("other_state"),
-            other.drawing_id.label("other_drawing_id"),
-        )
-        .join(other, and_(other.recording_sha256 == Item.recording_sha256, other.job_id == second))
-        .where(Item.job_id == first, Item.position > after, Item.position <= until)
-        .order_by(Item.position, other.position)
+def _shared(session: Session, first: str, second: str, after: int, until: int) -> Iterator[_Shared]:
+    """Items of the first job in a stretch of positions, each with the first item of the second that has its recording.
+
+    Each recording is looked up in the second job once, however often either of them has it: two jobs of one recording a
+    hundred thousand times have ten thousand million pairs.
+    """
+    others: dict[str, _Other | None] = {}
+    while after < until:
+        items = session.execute(
+            select(Item.id, Item.position, Item.state, Item.drawing_id, Item.recording_sha256)
+            .where(Item.job_id == first, Item.position > after, Item.position <= until)
+            .order_by(Item.position)
+            .limit(_ROWS_AT_ONCE)
+        ).all()
+        if not items:
+            return
+        new = {item.recording_sha256 for item in items if item.recording_sha256 is not None} - others.keys()
+        others |= dict.fromkeys(new) | _first_of_each(session, second, new)
+        for item in items:
+            if item.recording_sha256 is not None and (other := others[item.recording_sha256]) is not None:
+                has_face = item.state in ITEM_WITH_FACE and item.drawing_id is not None
+                yield _Shared(item.id, item.position, other.id, (has_face, other.has_face))
+        after = items[-1].position
+
+
+def _first_of_each(session: Session, job_id: str, recordings: Collection[str]) -> dict[str, _Other]:
+    """The first item of a job with each of some recordings."""
+    positions = (
+        select(func.min(Item.position))
+        .where(Item.job_id == job_id, Item.recording_sha256.in_(recordings))
+        .group_by(Item.recording_sha256)
     )
-    # Read as far as the page goes, and no further.
-    with session.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
-        yield from rows
+    found = session.execute(
+        select(Item.recording_sha256, Item.id, Item.state, Item.drawing_id).where(
+            Item.job_id == job_id, Item.position.in_(session.scalars(positions).all())
+        )
+    )
+    return {
+        sha256: _Other(item_id, state in ITEM_WITH_FACE and drawing_id is not None)
+        for sha256, item_id, state, drawing_id in found
+    }
 
 
 def _pairs(session: Session, first: str, second: str, chosen: dict[int, int]) -> list[Pair]:
@@ -143,13 +178,9 @@ def _pairs(session: Session, first: str, second: str, chosen: dict[int, int]) ->
     return [Pair(one, others[chosen[one.id]]) for one in ones]
 
 
-def _fits(row: Any, shown: Shown) -> bool:
-    faces = (
-        row.state in ITEM_WITH_FACE and row.drawing_id is not None,
-        row.other_state in ITEM_WITH_FACE and row.other_drawing_id is not None,
-    )
+def _fits(row: _Shared, shown: Shown) -> bool:
     if shown == "faces":
-        return all(faces)
+        return all(row.faces)
     if shown == "one_face":
-        return faces[0] != faces[1]
+        return row.faces[0] != row.faces[1]
     return True

@@ -7,6 +7,7 @@ import pytest
 from core import comparison
 from core.accounts import Role
 from core.database import now
+from core.queries import get_job
 from core.tables import ModelVersion
 from tests.dashboard.conftest import SOUND, Place, Script
 
@@ -77,6 +78,28 @@ def test_a_long_walk_without_a_hit_ends_with_a_place_to_go_on(
     assert ada.get(f"{path}?after=3").json["next"] == 7
     last = ada.get(f"{path}?after=7").json
     assert ([pair["first"]["position"] for pair in last["data"]], last["next"]) == ([8], None)
+
+
+def test_jobs_of_one_recording_many_times_are_compared_without_all_their_pairs(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
+    sha256 = ada.send()
+    items = [{"key": f"{number}", "recording": sha256} for number in range(3000)]
+    first, second = (str(ada.submit(items).json["id"]) for _ in range(2))
+    rows = 0
+
+    def count(*_: object) -> None:
+        nonlocal rows
+        rows += 1
+
+    with sqlite_place.database.read() as session:
+        user = sqlite_place.users["ada"]
+        jobs = [get_job(session, user, job_id) for job_id in (first, second)]
+        driver = session.connection().connection.driver_connection
+        driver.set_progress_handler(count, 1000)  # called for so many steps of the database
+        found = comparison.compare_jobs(session, *jobs, shown="faces")
+        driver.set_progress_handler(None, 0)
+    assert (found.pairs, found.next) == ([], None)
+    assert 0 < rows < 2000  # the nine million pairs alone would be some ten thousand
 
 
 def test_the_page_shows_where_only_one_has_a_face(sqlite_place: Place) -> None:
