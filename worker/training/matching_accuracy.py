@@ -1,12 +1,17 @@
-"""How often the right one is found among K, worked out for a batch rather than drawn.
+"""How often the right one is found among K, worked out for a batch rather than drawn: the mean over all choices.
 
-Among K - 1 negatives drawn at random, the match is the best of all with probability p to the power of K - 1, where p is
-the share of negatives that score below it; a tie counts as a half.
+Among K - 1 of a query's n negatives drawn without putting back, the match is the best of all in a share of the choices
+that follows from how many negatives it beats. The share of beaten ones to the power of K - 1, as if they were put back,
+is too large: of guesses, it says 13 % of ten in a batch of sixteen. It is told for queries that have fewer than K - 1
+negatives alone, such as in the last batch of a validation, for there is nothing else to tell.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+
+from worker.ml.metrics.matching import share_won
 
 WAYS = (2, 10)
 
@@ -30,18 +35,26 @@ def accuracies(
         negatives &= groups[:, None] == groups[None, :]
     answer = {}
     for direction, table in (("voice_to_face", scores), ("face_to_voice", scores.T)):
-        beaten = _beaten(table, negatives)
         for ways in WAYS:
-            # Of whom nobody is left to compare with, nothing is known: chance.
-            value = float((beaten ** (ways - 1)).mean()) if len(beaten) else 1 / ways
-            answer[f"matching.{direction}.{ways}{ending}"] = value
+            answer[f"matching.{direction}.{ways}{ending}"] = _found(table, negatives, ways)
     return answer
 
 
-def _beaten(scores: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
-    """The share of each query's negatives that score below its match, of queries that have any."""
+def _found(scores: torch.Tensor, negatives: torch.Tensor, ways: int) -> float:
+    """Mean over the queries that have any negatives."""
     match = scores.diagonal()[:, None]
-    below = (match > scores).double() + 0.5 * (match == scores).double()
-    counts = negatives.sum(dim=1)
-    shares = (below * negatives).sum(dim=1) / counts.clamp(min=1)
-    return shares[counts > 0]
+    counts = torch.stack(
+        [
+            negatives.sum(dim=1),
+            ((scores > match) & negatives).sum(dim=1),
+            ((scores == match) & negatives).sum(dim=1),
+        ]
+    )
+    rivals, nearer, tied = counts.cpu().numpy().astype(np.float64)
+    asked = rivals > 0
+    if not asked.any():
+        return 1 / ways  # of whom nobody is left to compare with, nothing is known: chance
+    rivals, nearer, tied = rivals[asked], nearer[asked], tied[asked]
+    beaten = (rivals - nearer - tied / 2) / rivals
+    enough = rivals >= ways - 1
+    return float(np.where(enough, share_won(rivals, nearer, tied, ways), beaten ** (ways - 1)).mean())

@@ -141,8 +141,23 @@ def test_accuracies_are_what_drawing_negatives_would_give_on_average() -> None:
         for _ in range(rounds):
             query = int(draw.integers(40))
             others = np.flatnonzero(identities.numpy() != int(identities[query]))
-            negatives = draw.choice(others, ways - 1)
+            negatives = draw.choice(others, ways - 1, replace=False)
             drawn[ways] += bool((scores[query, negatives] < scores[query, query]).all())
     for ways, right in drawn.items():
         assert worked_out[f"matching.voice_to_face.{ways}"] == pytest.approx(right / rounds, abs=0.03)
     assert accuracies(torch.eye(4), torch.zeros(4))["matching.face_to_voice.10"] == 0.1
+
+
+def test_guesses_are_found_as_often_as_chance_says_also_in_a_small_batch() -> None:
+    draw = torch.Generator().manual_seed(0)
+    batches = [torch.rand(16, 16, generator=draw) for _ in range(300)]
+    found = [accuracies(scores, torch.arange(16)) for scores in batches]
+    for ways in (2, 10):
+        told = np.mean([one[f"matching.voice_to_face.{ways}"] for one in found])
+        assert told == pytest.approx(1 / ways, rel=0.06)
+    # Every score the same is a guess as well, and four are too few to choose ten of.
+    assert accuracies(torch.zeros(16, 16), torch.arange(16))["matching.voice_to_face.10"] == pytest.approx(
+        0.1
+    )
+    few = accuracies(torch.eye(4), torch.arange(4))
+    assert few["matching.voice_to_face.10"] == 1.0
