@@ -6,8 +6,9 @@ IN = samples
 OUT = ./faces
 DATA = ./voicesketch-data
 PORT = 8000
-# How many tests run at once, each in a process with servers of its own. A file's tests stay together.
-PROCESSES = 2
+# How many tests run at once, each in a process with servers of its own. A file's tests stay together, and one of the
+# processes takes the files that mostly wait (tests/distribution.py): on two cores there is work for both all the time.
+PROCESSES = 3
 PYTEST_ARGUMENTS =
 
 VENV = .venv

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -17,6 +19,7 @@ from core.config import Settings
 from core.errors import NotFound
 from core.stack import seaweed
 from core.store import Store
+from tests import distribution
 from tests.library_caches import keep_what_is_always_the_same
 from tests.servers import Broker, ObjectStore, Postgres, start_seaweed, start_valkey
 
@@ -27,37 +30,23 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Every core has a process of its own then. Said before anybody imports torch, and heard by child processes too.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A run starts hundreds of programs, and each would compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 keep_what_is_always_the_same()
 # In earnest a password takes a tenth of a second and 64 MiB to hash, on purpose.
 passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64)
 
 
-# Files of few tests that take long. A process that began with one of them at the very end would leave the others with
-# nothing to do.
-_LONG_FILES = (
-    "tests/faults/test_rounds.py",
-    "tests/worker/training/test_program.py",
-    "tests/worker/training/test_resuming.py",
-    "tests/worker/training/test_default_model.py",
-    "tests/browser/test_every_page.py",
-    "tests/end_to_end/test_stack_crashes.py",
-    "tests/browser/test_submitting.py",
-    "tests/deploy/test_same_processes.py",
-    "tests/worker/test_retraining.py",
-    "tests/end_to_end/test_stack_start.py",
-    "tests/worker/training/test_training_jobs.py",
-    "tests/browser/test_watching.py",
-    "tests/core/stack/test_supervisor.py",
-    "tests/browser/test_gallery.py",
-)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the files, long ones come first, and all others after them in their order."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    place = {REPOSITORY / file: number for number, file in enumerate(_LONG_FILES)}
-    items.sort(key=lambda item: place.get(item.path, len(place)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        distribution.put_in_order(items, REPOSITORY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> distribution.WaitingBeside | None:
+    return distribution.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 from sqlalchemy import text, update
@@ -59,6 +58,8 @@ def test_every_file_of_a_folder_is_applied(folder: str) -> None:
 
 
 def test_whatever_kubernetes_knows_fits_its_schema() -> None:
+    import kubernetes_validate  # seconds to load, for these two tests only
+
     known = [one for one in everything() if not one["apiVersion"].startswith("keda.sh/")]
     assert len(known) == 12
     for one in known:
@@ -66,6 +67,8 @@ def test_whatever_kubernetes_knows_fits_its_schema() -> None:
 
 
 def test_a_field_that_there_is_not_would_be_found() -> None:
+    import kubernetes_validate
+
     wrong = documents("gpu")[0]
     wrong["spec"]["replica"] = 2
     with pytest.raises(kubernetes_validate.ValidationError, match="replica"):

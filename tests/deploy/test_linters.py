@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from jsonschema.validators import validator_for
 
 from tests.conftest import REPOSITORY
 
@@ -53,6 +52,8 @@ def test_hadolint_finds_nothing_in_the_dockerfiles() -> None:
 
 
 def test_the_compose_file_has_no_field_that_compose_does_not_know() -> None:
+    from jsonschema.validators import validator_for  # seconds to load, for this test only
+
     vendored = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     schema = json.loads(vendored.read_text("utf-8"))
     checked = validator_for(schema)(schema)

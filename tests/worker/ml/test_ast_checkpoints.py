@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import ASTForAudioClassification, ASTModel
 
 from tests.worker.hugging_face import BANDS, FRAMES, write_ast
 from worker.ml.ast_checkpoints import read_ast
 from worker.ml.errors import ModelError
 from worker.ml.networks.ast_voice_encoder import ASTVoiceEncoder
 from worker.ml.networks.original_weights import network_from_original
+
+if TYPE_CHECKING:
+    from transformers import ASTForAudioClassification
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,8 @@ def test_a_head_for_classes_needs_a_new_one(tmp_path: Path) -> None:
 
 
 def test_a_transformer_without_any_head_needs_one(folder: Path) -> None:
+    from transformers import ASTModel
+
     network = ASTModel.from_pretrained(folder)
     network.save_pretrained(folder)
     assert "has no head" in refusal(folder)
