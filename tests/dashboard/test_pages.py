@@ -125,3 +125,12 @@ def test_every_state_on_a_page_is_said_in_words(sqlite_place: Place) -> None:
     for path in ("/workers", "/health", "/jobs", f"/jobs/{job_id}"):
         chips = re.findall(r'<span class="chip [^>]*><i[^>]*></i>([^<]*)<', root.get(path).text)
         assert chips and all(words.strip() for words in chips), (path, chips)
+
+
+def test_the_end_of_a_long_name_stays_in_sight(sqlite_place: Place) -> None:
+    ada, browser = sqlite_place.script(), sqlite_place.browser()
+    names = ["03-01-01-01-01-01-07.flac", "03-01-01-01-01-01-08.flac", "kettle.flac"]
+    job_id = ada.submit([{"key": n, "name": n, "recording": ada.send(n.encode())} for n in names]).json["id"]
+    page = browser.get(f"/jobs/{job_id}").text
+    assert re.findall(r'<span class="name-tail">([^<]*)', page) == ["01-07.flac", "01-08.flac"]
+    assert ">kettle.flac</p>" in page

@@ -6,6 +6,9 @@ import { Uploads, identityOf } from "./uploads.js";
 import { locale, number, t, tn } from "./words.js";
 
 const OVERSCAN = 8;
+// Names of files often differ at their end alone: of longer ones so much of it is never cut off.
+const NAME_LENGTH = 40;
+const NAME_END = 20;
 const tenths = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 export const byId = (id) => document.getElementById(id);
 const WORDS = { waiting: t("Waiting"), sent: t("Sent"), failed: t("Not sent"), lost: t("Choose it again") };
@@ -170,9 +173,11 @@ export class ChosenFiles {
 
   #newRow(entry) {
     const row = document.createElement("li");
-    row.innerHTML = '<span class="file-name"><span></span><small></small></span><span class="file-size"></span><span class="file-state"></span>' +
+    row.innerHTML = '<span class="file-name"><span><span class="name-head"></span><span class="name-tail"></span></span><small></small></span><span class="file-size"></span><span class="file-state"></span>' +
       '<button class="icon-button" type="button"><svg aria-hidden="true"><use href="#i-stop"/></svg></button><i class="file-share"></i>';
-    row.querySelector(".file-name span").textContent = entry.path;
+    const end = entry.path.length > NAME_LENGTH ? entry.path.length - NAME_END : entry.path.length;
+    row.querySelector(".name-head").textContent = entry.path.slice(0, end);
+    row.querySelector(".name-tail").textContent = entry.path.slice(end);
     row.querySelector(".file-name").title = entry.key;
     row.querySelector(".file-size").textContent = entry.size || entry.file ? sizeOf(entry.size) : "";
     row.querySelector("button").setAttribute("aria-label", t("Remove {name}", { name: entry.path }));

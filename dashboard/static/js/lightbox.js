@@ -102,8 +102,8 @@ async function open(id) {
   heard.hidden = !item.spectrogram_url;
   if (item.spectrogram_url) spectrogram.src = item.spectrogram_url;
   sound.pause();
-  sound.hidden = !item.recording_url;
-  if (item.recording_url) sound.src = item.recording_url;
+  sound.hidden = !item.recording_url || item.error?.code === "empty_file";
+  if (!sound.hidden) sound.src = item.recording_url;
   head.style.left = "0";
   writeFacts(facts, item);
   at.textContent = gallery?.where(id) ?? "";
@@ -160,6 +160,8 @@ note.addEventListener("change", saveNote);
 sound.addEventListener("timeupdate", () => {
   head.style.left = `${(100 * sound.currentTime) / (sound.duration || 1)}%`;
 });
+// What no browser can play has no player: what is no sound at all, or is of a format of its own.
+sound.addEventListener("error", () => { sound.hidden = true; });
 box.addEventListener("close", async () => {
   sound.pause();
   await saveNote();
