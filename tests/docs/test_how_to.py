@@ -173,7 +173,8 @@ def test_compare_two_models(people_here: Room) -> None:
 def test_import_weights(room: Room) -> None:
     for kind, network in (("ve_conv", VEConv), ("face_decoder", FaceDecoder)):
         fresh = network(default_config(kind)).half().state_dict()
-        torch.save({"epoch": 3, "model_state_dict": fresh}, room.folder / f"{kind}.pt")
+        theirs = {name.removeprefix("layers."): values for name, values in fresh.items()}
+        torch.save({"epoch": 3, "model_state_dict": theirs}, room.folder / f"{kind}.pt")
         room.type(f"voicesketch models import {kind}.pt --as {kind} --out {kind}")
     for command, _ in room.play("import-weights", {"ENCODER_DIR+DECODER_DIR": "ve_conv+face_decoder"}):
         if "--model sketcher" in command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from tests.conftest import REPOSITORY
 from tests.docs.pages import Target, anchors, fault, pages, targets
 
 DOCS = REPOSITORY / "docs"
+# Folders of the checkout whose files pages speak of.
+_ROOMS = ("benchmarks", "core", "dashboard", "deploy", "migrations", "tests", "weights", "worker")
+# What whoever runs it makes.
+_MADE_LATER = ("dashboard/translations", "deploy/secrets", "deploy/settings.env", "weights/measures")
 
 
 def test_every_link_and_picture_leads_somewhere() -> None:
@@ -21,6 +26,29 @@ def test_every_link_and_picture_leads_somewhere() -> None:
         if (found := fault(target))
     ]
     assert not wrong
+
+
+def test_every_file_and_program_that_a_page_names_is_there() -> None:
+    named = {
+        (str(page.relative_to(REPOSITORY)), found)
+        for page in pages()
+        for found in re.findall(r"`((?:{})/[\w./-]+)".format("|".join(_ROOMS)), page.read_text("utf-8"))
+    }
+    programs = {
+        (str(page.relative_to(REPOSITORY)), found.rstrip(".").replace(".", "/"))
+        for page in pages()
+        for found in re.findall(r"python -m ((?:{})[\w.]*)".format("|".join(_ROOMS)), page.read_text("utf-8"))
+    }
+    assert len(named) > 150 and len(programs) > 20
+    wrong = [
+        one for one in named if not one[1].startswith(_MADE_LATER) and not (REPOSITORY / one[1]).exists()
+    ]
+    wrong += [
+        one
+        for one in programs
+        if not (REPOSITORY / f"{one[1]}.py").exists() and not (REPOSITORY / one[1] / "__main__.py").exists()
+    ]
+    assert not sorted(wrong)
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
