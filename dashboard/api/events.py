@@ -7,6 +7,7 @@ a day holds a thread, and neither a connection nor a snapshot of the database.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -69,7 +70,29 @@ def stream(path: JobPath, query: EventsQuery) -> Response:
     if job.state in JOB_FINAL and seen is not None and seen >= newest:
         return Response(status=204)
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    return streaming(_events(app, database, user, job.id, seen, is_program=job.kind in PROGRAM_KINDS))
+    told = _events(app, database, user, job.id, seen, line_of_request(), is_program=job.kind in PROGRAM_KINDS)
+    return streaming(told)
+
+
+def line_of_request() -> socket.socket | None:
+    """The connection of this request, where the server tells it."""
+    line: socket.socket | None = request.environ.get("gunicorn.socket")
+    return line
+
+
+def ends(line: socket.socket | None) -> bool:
+    """Waits for a moment; answers whether the stream ends: we leave, or nobody listens.
+
+    A page that was left shows only when something is written, and would keep one of the few places until then.
+    """
+    if closing.wait(POLL_SECONDS):
+        return True
+    try:
+        return line is not None and not line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def streaming(told: Iterator[str]) -> Response:
@@ -99,7 +122,14 @@ def _while_it_can(told: Iterator[str]) -> Iterator[str]:
 
 
 def _events(
-    app: Flask, database: Database, user: User, job_id: str, since: int | None, *, is_program: bool
+    app: Flask,
+    database: Database,
+    user: User,
+    job_id: str,
+    since: int | None,
+    line: socket.socket | None,
+    *,
+    is_program: bool,
 ) -> Iterator[str]:
     started = quiet_since = time.monotonic()
     mark: object = None
@@ -123,7 +153,7 @@ def _events(
         elif time.monotonic() - quiet_since >= HEARTBEAT_SECONDS:
             quiet_since = time.monotonic()
             yield ": still here\n\n"
-        if is_over or closing.wait(POLL_SECONDS):
+        if is_over or ends(line):
             return
 
 

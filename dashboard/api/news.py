@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -30,10 +31,11 @@ def stream(query: EventsQuery) -> Response:
     The id of an event goes back in `Last-Event-ID`: the jobs that moved in between are then told first. `more` says
     that too much moved to be named; read the list again.
     """
-    return events.streaming(_told(services().database, viewer(), events.last_seen(query)))
+    told = _told(services().database, viewer(), events.last_seen(query), events.line_of_request())
+    return events.streaming(told)
 
 
-def _told(database: Database, user: User, since: int | None) -> Iterator[str]:
+def _told(database: Database, user: User, since: int | None, line: socket.socket | None) -> Iterator[str]:
     started = quiet_since = time.monotonic()
     with database.read() as session:
         marks = read_marks(session)
@@ -51,7 +53,7 @@ def _told(database: Database, user: User, since: int | None) -> Iterator[str]:
         elif time.monotonic() - quiet_since >= events.HEARTBEAT_SECONDS:
             quiet_since = time.monotonic()
             yield ": still here\n\n"
-        if events.closing.wait(events.POLL_SECONDS):
+        if events.ends(line):
             return
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -87,6 +88,23 @@ def test_a_quiet_stream_shows_that_it_lives_and_takes_no_database_connection(
     assert any(next(blocks).startswith(b": still here") for _ in range(4))
     assert sqlite_place.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     answer.close()
+
+
+def test_a_page_that_was_left_gives_its_place_back_before_anything_is_written(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
+    for path in (f"/api/v1/jobs/{ada.job(1)}/events", "/api/v1/events"):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            answer = ada.get(path, buffered=False, environ_overrides={"gunicorn.socket": ours})
+            pieces = answer.iter_encoded()
+            assert b"retry" in next(pieces)
+            theirs.send(b"GET /next HTTP/1.1")  # whoever asks for more is still there
+            theirs.shutdown(socket.SHUT_WR)
+            assert not events.ends(ours)
+            ours.recv(100)
+            assert events.ends(ours)
+            assert [piece for piece in pieces if b"still here" in piece] == []
+        answer.close()
 
 
 def test_streams_never_take_all_threads(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
