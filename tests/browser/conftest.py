@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from core.config import Settings, to_environment
 from core.stack import ports
@@ -23,6 +23,8 @@ from tests.conftest import REPOSITORY, settings_for
 from tests.dashboard.conftest import Place, make_place
 from tests.ledgers import make_ledger
 from tests.servers import ObjectStore
+
+expect.set_options(timeout=30_000)  # its own five seconds are few on a busy machine
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SWITCHES = [
@@ -118,7 +120,7 @@ def serving(settings: Settings) -> Iterator[None]:
     finally:
         with suppress(psutil.NoSuchProcess):
             server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def visitor(chromium: Browser, live_place: Place) -> Iterator[Visitor]:
     context = chromium.new_context(
         viewport={"width": 1280, "height": 900}, color_scheme="light", accept_downloads=True
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     visitor = Visitor(context, live_place.settings.public_url)
     yield visitor
     context.close()

@@ -40,7 +40,7 @@ def test_an_admin_adds_somebody_who_sets_a_password_makes_a_token_and_is_shut_ou
     doras = Visitor(
         chromium.new_context(color_scheme="dark", viewport={"width": 390, "height": 800}), visitor.address
     )
-    doras.context.set_default_timeout(15_000)
+    doras.context.set_default_timeout(30_000)
     dora = _by_link(doras, link)
     _set_password(dora, WORDS)
     dora.get_by_role("button", name="Sign out", exact=True).click()
@@ -113,7 +113,7 @@ def test_a_browser_comes_in_by_a_sign_in_service_of_another_site(
 ) -> None:
     place, service = place_with_service
     visitor = Visitor(chromium.new_context(), place.settings.public_url)
-    visitor.context.set_default_timeout(15_000)
+    visitor.context.set_default_timeout(30_000)
     page = visitor.open("/sign-in")
     page.get_by_role("link", name="Sign in by Example Login").click()
     expect(page.get_by_role("alert")).to_contain_text("have no role here")

@@ -69,7 +69,7 @@ def fits(page: Page) -> bool:
     """Whether nothing stands out on the right, once charts have followed the window."""
     try:
         page.wait_for_function(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth", timeout=4000
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth", timeout=30_000
         )
     except PlaywrightTimeout:
         return False

@@ -89,7 +89,7 @@ def accented_place(sqlite_database_url: str, object_store: ObjectStore, tmp_path
     thread.start()
     yield place
     server.shutdown()
-    thread.join(20)
+    thread.join(60)
     server.server_close()
     place.database.dispose()
 
@@ -127,7 +127,7 @@ def test_every_page_and_what_its_scripts_write_is_in_the_language_that_is_asked_
     paths = furnish(place, tmp_path)
     names = names_in(place)
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="de-AT")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     visitor = Visitor(context, place.settings.public_url)
     page = visitor.open(place.link("ada", Role.ADMIN))
     page.get_by_role("main").get_by_role("button", name=accented("Sign in")).click()

@@ -32,7 +32,7 @@ def test_who_asks_too_often_waits_as_long_as_it_is_told() -> None:
     with small_service(lambda asked: next(answers)) as service:
         started = time.monotonic()
         assert Client(service.url, "vs_secret", retries=QUICK).job("job_1").id == "job_1"
-        assert 0.9 < time.monotonic() - started < 10
+        assert 0.9 < time.monotonic() - started < 60
     assert len(service.asked) == 2
 
 

@@ -111,7 +111,7 @@ def test_two_attempts_that_drew_the_same_recordings_at_once_both_come_to_their_e
     problems: list[Exception] = []
 
     def publish(chunk: InferChunk, numbers: list[int]) -> None:
-        together.wait(10)
+        together.wait(60)
         try:
             unneeded.extend(ledger.publish(chunk, [drawn(chunk, number) for number in numbers]))
         except Exception as problem:  # noqa: BLE001 - told by the assertion below
@@ -124,7 +124,7 @@ def test_two_attempts_that_drew_the_same_recordings_at_once_both_come_to_their_e
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert problems == []
     assert sorted(ledger.counted(job)["done"] for job in jobs) == [0, 60]
     assert sorted(ledger.counted(job)["cached"] for job in jobs) == [0, 60]

@@ -205,7 +205,7 @@ def test_promotions_at_once_leave_one_consistent_history(
 
     def again_and_again(version: ModelVersion, alias: str) -> None:
         try:
-            start.wait(20)
+            start.wait(60)
             for _ in range(5):
                 move(registry, version, alias)
         except BaseException as error:  # noqa: BLE001 - told below

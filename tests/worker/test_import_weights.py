@@ -118,7 +118,7 @@ def test_a_child_that_dies_leaves_one_sentence_and_nothing_else(tmp_path: Path, 
     child = child_of(program)
     environment = child.environ()
     child.kill()
-    out, told = program.communicate(timeout=20)
+    out, told = program.communicate(timeout=60)
     assert program.returncode == 2
     assert out == "" and list(home.iterdir()) == []
     assert told.splitlines() == [
@@ -132,7 +132,7 @@ def test_stopped_it_takes_its_child_along_and_leaves_nothing_behind(tmp_path: Pa
     program = start(tmp_path / "w.pt", "--as", "ve_conv", "--out", home / "model")
     child = child_of(program)
     program.terminate()
-    program.communicate(timeout=20)
+    program.communicate(timeout=60)
     assert program.returncode == 143
     assert list(home.iterdir()) == []
     assert not child.is_running()

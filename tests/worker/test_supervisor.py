@@ -155,7 +155,7 @@ def test_asked_to_stop_it_may_leave_a_checkpoint_and_one_that_does_not_listen_is
     end = run(tmp_path, deaf, lambda seen: "leaving" if has_begun(seen) else None, stop_seconds=0.5).end
     assert end is not None
     assert (end.how, end.why, end.left_checkpoint) == ("stopped", "leaving", False)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 55, "it would have ended by itself"
 
 
 @pytest.mark.parametrize("how", ["ends", "is lost", "loses its keeper"])
@@ -191,7 +191,7 @@ def test_a_keeper_whose_parent_is_gone_takes_everything_with_it(tmp_path: Path) 
             str(program),
         ]
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (tmp_path / "pids").exists() or not (tmp_path / "pids").read_text().endswith("\n"):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -170,7 +170,7 @@ def test_closing_ends_the_processes_and_whoever_waits_for_one() -> None:
         decoders.close()
         for one in waiting:
             with pytest.raises(DecodingUnavailable):
-                one.result(5)
+                one.result(60)
     assert not any(map(lives, pids))
 
 

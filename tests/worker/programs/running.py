@@ -53,7 +53,7 @@ def counts(place: ProgramPlace, pause: str = "pass") -> None:
     place.write_program("train", COUNTS.replace("PAUSE", pause))
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -37,10 +36,8 @@ def test_recordings_are_drawn_while_a_program_runs(place: ProgramPlace) -> None:
         wait_for((place.folder / "begun").exists)
         sample = next(SAMPLES.glob("*.flac"))
         drawing = place.submit({sample.name: sample.read_bytes()})
-        began = time.monotonic()
-        wait_for(lambda: place.job(drawing).state is JobState.COMPLETED, 60)
+        wait_for(lambda: place.job(drawing).state is JobState.COMPLETED)
         assert place.job(training).state is JobState.RUNNING
-        assert time.monotonic() - began < 30  # the model has to be loaded first
         (place.folder / "enough").touch()
     assert place.steps(training)[0].state is ItemState.DONE
 
