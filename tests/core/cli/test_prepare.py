@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +87,13 @@ def test_a_service_that_does_not_answer_is_told_before_anything_is_planned(peopl
 def test_local_hands_everything_to_the_program_with_the_networks(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    called: list[list[str]] = []
+    called: list[tuple[str, list[str]]] = []
 
-    def become(program: str, arguments: list[str]) -> None:
-        called.append(arguments)
+    def become(module: str, arguments: list[str]) -> None:
+        called.append((module, arguments))
         raise SystemExit(0)
 
-    monkeypatch.setattr(os, "execv", become)
+    monkeypatch.setattr("core.cli.prepare.become", become)
     encoder = tmp_path / ("long " * 40) / "eyes"
     run(
         people,
@@ -102,9 +101,9 @@ def test_local_hands_everything_to_the_program_with_the_networks(
         *("--by", "gender,age", "--column", "face=portrait", "--max-clips", "3", "--ignore-split"),
         *("--crop", "aligned", "--several", "largest", "--one-sided", "--device", "cpu", "--json"),
     )
-    (arguments,) = called
-    options: dict[str, Any] = dict(zip(arguments[4:-1:2], arguments[5:-1:2], strict=True))
-    assert arguments[1:4] == ["-m", "worker.prepare", str(people)]
+    ((module, arguments),) = called
+    options: dict[str, Any] = dict(zip(arguments[1:-1:2], arguments[2:-1:2], strict=True))
+    assert (module, arguments[0]) == ("worker.prepare", str(people))
     assert arguments[-1] != ""
     recipe = Recipe.model_validate_json(options["--recipe-json"])
     assert recipe.face is not None

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import _leave_proxies_out_of_this_machine
+from tests.conftest import REPOSITORY
 from tests.core.small_service import Answer, Asked, in_json, job_answer, small_service
 from tests.core.test_submission import SmallVoicesketch
 
@@ -125,3 +126,19 @@ def test_a_demo_without_a_folder_for_its_faces_is_refused_before_anything_starts
     assert told.stderr.startswith("Results cannot be written to 'file': ")
     assert told.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("begin", ["from core.cli.entry import main", "from core.cli.becoming import main"])
+def test_ctrl_c_while_libraries_are_loaded_leaves_no_traceback(tmp_path: Path, begin: str) -> None:
+    # A library that is interrupted in the middle: of the command's own, and of the program that a command becomes.
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    code = f"import sys; sys.argv = ['voicesketch', 'typer']; {begin}; main()"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.returncode, told.stdout, told.stderr) == (130, "", "")
