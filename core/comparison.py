@@ -169,6 +169,7 @@ def _first_of_each(session: Session, job_id: str, recordings: Collection[str]) -
     return {
         sha256: _Other(item_id, state in ITEM_WITH_FACE and drawing_id is not None)
         for sha256, item_id, state, drawing_id in found
+        if sha256 is not None
     }
 
 
