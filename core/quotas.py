@@ -177,7 +177,7 @@ def require_room(
     user = session.get(User, owner_id)
     if user is None or not set(looked_at) & set(limits_of(session, user)):
         return
-    _take_turns(session, owner_id)
+    take_turns(session, owner_id)
     refused = refusal_of(session, user, items=items, looked_at=looked_at)
     if refused is not None:
         raise refused
@@ -204,11 +204,14 @@ def refusal_of(
     return None
 
 
-def require_space(session: Session, owner_id: str, size: int, sha256: str | None = None) -> None:
+def require_space(
+    session: Session, owner_id: str, size: int, sha256: str | None = None, *, coming: int = 0
+) -> None:
     """Refuses a recording that would go over what its owner may store; changes nothing.
 
     Args:
         sha256: of its content, once it is known; what is theirs already takes no more room.
+        coming: bytes of others that are on their way; they count as stored.
 
     Raises:
         QuotaExceeded: it says how much is used.
@@ -217,8 +220,8 @@ def require_space(session: Session, owner_id: str, size: int, sha256: str | None
     most = None if user is None else limits_of(session, user).get(Limit.STORED_BYTES)
     if user is None or most is None or (sha256 is not None and _is_theirs(session, owner_id, sha256)):
         return
-    if _used(session, user, Limit.STORED_BYTES) + size > most:
-        used = _count_bytes(session, owner_id)
+    if _used(session, user, Limit.STORED_BYTES) + coming + size > most:
+        used = _count_bytes(session, owner_id) + coming
         if used + size > most:
             raise _refusal(session, user, Limit.STORED_BYTES, most, used, size)
 
@@ -232,7 +235,7 @@ def take_space(session: Session, owner_id: str, size: int, sha256: str) -> None:
     user = session.get(User, owner_id)
     if user is None or Limit.STORED_BYTES not in limits_of(session, user):
         return
-    _take_turns(session, owner_id)
+    take_turns(session, owner_id)
     session.refresh(user)
     require_space(session, owner_id, size, sha256)
     if _is_theirs(session, owner_id, sha256):
@@ -248,7 +251,7 @@ def take_space(session: Session, owner_id: str, size: int, sha256: str) -> None:
     )
 
 
-def _take_turns(session: Session, owner_id: str) -> None:
+def take_turns(session: Session, owner_id: str) -> None:
     """Keeps others who would take room for the same owner waiting until this transaction ends.
 
     Not by the user's row, which every claim of their jobs writes to. On SQLite there is one writer at a time anyway.

@@ -7,16 +7,16 @@ together is read once more on its way to its place among the recordings: only wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import IO
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from core.database import Database, now
-from core.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable, TooLarge
+from core.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, StorageUnavailable, TooLarge
 from core.identifiers import new_id
-from core.quotas import require_space
+from core.quotas import require_space, take_turns
 from core.recordings import take_in
 from core.store import Store
 from core.tables import User
@@ -62,7 +62,7 @@ def begin(
         )
         if earlier is not None:
             return earlier
-        require_space(session, owner_id, size_bytes)
+        _require_space(session, owner_id, size_bytes, at)
         if len(session.scalars(open_ones.limit(_MOST_OPEN)).all()) >= _MOST_OPEN:
             raise InvalidRequest(f"{_MOST_OPEN} uploads are under way already: finish or abandon some first.")
     upload_id = new_id("upload")
@@ -79,9 +79,26 @@ def begin(
         created_at=at,
         expires_at=at + LIFE,
     )
-    with database.write() as session:
-        session.add(upload)
+    try:
+        with database.write() as session:
+            take_turns(session, owner_id)  # others may have begun, too
+            _require_space(session, owner_id, size_bytes, at)
+            session.add(upload)
+    except QuotaExceeded:
+        discard(store, upload)
+        raise
     return upload
+
+
+def _require_space(session: Session, owner_id: str, size_bytes: int, at: datetime) -> None:
+    """Parts lie in the store whether they are ever made whole or not, so all that was begun counts."""
+    begun = select(func.sum(Upload.size_bytes)).where(
+        Upload.owner_id == owner_id,
+        Upload.finished_at.is_(None),
+        Upload.abandoned_at.is_(None),
+        Upload.expires_at > at,
+    )
+    require_space(session, owner_id, size_bytes, coming=int(session.scalar(begun) or 0))
 
 
 def get_upload(session: Session, viewer: User, upload_id: str) -> Upload:

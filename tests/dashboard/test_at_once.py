@@ -107,6 +107,21 @@ def test_an_upload_whose_owner_has_everything_deleted_ends_with_a_status(place: 
     assert list(place.store.keys()) == []
 
 
+def test_parts_that_are_never_made_whole_take_room_as_well_and_uploads_at_once_do_not_share_the_last(
+    place: Place,
+) -> None:
+    ada, root = place.script(), place.script("root", Role.ADMIN)
+    root.ask("PUT", f"/api/v1/users/{place.users['ada'].id}/quota", json={"stored_bytes": 10})
+    wanted = [{"name": "a", "size_bytes": 6, "fingerprint": f"{number}"} for number in range(4)]
+    answers = at_once(*[(lambda body=body: ada.post("/api/v1/uploads", json=body)) for body in wanted])
+    assert sorted(statuses(answers)) == [201, 403, 403, 403]
+    refused = next(one for one in answers if one.status_code == 403).json["quota"]
+    assert (refused["most"], refused["used"], refused["wanted"]) == (10, 6, 6)
+    (begun,) = [one.json["id"] for one in answers if one.status_code == 201]
+    assert ada.ask("DELETE", f"/api/v1/uploads/{begun}").status_code == 200
+    assert ada.post("/api/v1/uploads", json=wanted[0]).status_code == 201
+
+
 def test_deleting_ones_data_twice_at_once_and_beside_a_purge_deletes_it_once(place: Place) -> None:
     ada, root = place.script(), place.user("root", Role.ADMIN)
     for _ in range(3):
