@@ -22,6 +22,7 @@ from core.training_parts import Augmentation
 from worker.ml.augmentation import brighten, mirror_picture, stretch
 from worker.ml.dataset_reader import EntryRow, PreparedDataset
 from worker.ml.networks.pretrained import Encoder
+from worker.ml.training import collectives
 from worker.ml.training.checkpoint_files import DamagedCheckpoint, read_checkpoint, write_checkpoint
 from worker.ml.training.task import World
 from worker.training.sources import Pictures, changed_voice
@@ -96,20 +97,30 @@ class _Kept:
         self._path: Path | None = None
         if world.kept is not None and encoder.identity.weights_sha256:
             self._path = world.kept / f"{encoder.input}-{name}.safetensors"
-        self._writes = world.rank == 0
+        self._is_first = world.rank == 0
 
     def find(self) -> npt.NDArray[np.float32] | None:
+        """What was kept where the first process runs; every host gets it. None where each is to listen for itself."""
         if self._path is None:
             return None
+        features = self._read(self._path) if self._is_first else None
+        # Nothing is kept on other hosts. While they listened to everybody again, the first would wait in vain.
+        if not collectives.from_first(features is not None):
+            return None
+        collectives.copy_from_first(self._path)
+        return self._read(self._path) if features is None else features
+
+    @staticmethod
+    def _read(path: Path) -> npt.NDArray[np.float32] | None:
         try:
-            found: npt.NDArray[np.float32] = read_checkpoint(self._path)[0]["features"].numpy()
+            found: npt.NDArray[np.float32] = read_checkpoint(path)[0]["features"].numpy()
         except (FileNotFoundError, DamagedCheckpoint):
             return None
         return found
 
     def keep(self, features: npt.NDArray[np.float32]) -> None:
         # They save time and nothing else: a disk that has no room for them may have some for checkpoints.
-        if self._path is not None and self._writes:
+        if self._path is not None and self._is_first:
             with suppress(OSError):
                 write_checkpoint(self._path, {"features": torch.from_numpy(features)}, {})
 

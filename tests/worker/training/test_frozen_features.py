@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from core.training_parts import Augmentation
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import recipe, run
+from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.networks.matching_speech_encoder import MatchingSpeechEncoder
+from worker.ml.training import collectives
 from worker.ml.training.failures import Stopped
+from worker.ml.training.task import World
+from worker.training.frozen_features import FrozenFeatures, voice_views
 
 EPOCHS = {"loop": {"epochs": 2, "batch": 8}}
 
@@ -85,3 +93,40 @@ def test_damaged_ones_and_those_of_other_views_are_worked_out_anew(
     run(made_up, tmp_path / "third", wanted, voices)
     assert sum(heard) == everybody
     assert weights(tmp_path / "third") == weights(tmp_path / "one")
+
+
+def test_another_host_gets_what_the_first_has_kept_and_listens_where_it_has_nothing(
+    made_up: MadeUp,
+    voices: dict[str, Path],
+    heard: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = MatchingSpeechEncoder.from_pretrained(voices["matching-voice"], "cpu")
+    dataset = PreparedDataset.open(made_up.dataset)
+    entries = [entry for entry in dataset.entries if entry.side == "voice"][:6]
+    views = voice_views(dataset, Augmentation(crop=False), 0)
+    first, other = tmp_path / "first", tmp_path / "other"
+
+    def on(world: World) -> np.ndarray:
+        features = FrozenFeatures(encoder, entries, views, world, said=("these",))
+        return np.stack([features.read(entry, None) for entry in entries])
+
+    def copied(path: Path) -> None:
+        path.parent.mkdir()
+        shutil.copy(first / path.name, path)
+
+    first.mkdir()
+    follower = World(torch.device("cpu"), 1, 2, kept=other)
+    monkeypatch.setattr(collectives, "copy_from_first", copied)
+    monkeypatch.setattr(collectives, "from_first", lambda mine: False)
+    alone = on(follower)
+    assert sum(heard) == 6 and not other.exists()
+    monkeypatch.setattr(collectives, "from_first", lambda mine: mine)
+    monkeypatch.setattr(collectives, "copy_from_first", lambda path: None)
+    leading = on(World(torch.device("cpu"), 0, 2, kept=first))
+    heard.clear()
+    monkeypatch.setattr(collectives, "copy_from_first", copied)
+    monkeypatch.setattr(collectives, "from_first", lambda mine: True)
+    assert np.array_equal(on(follower), leading) and np.array_equal(alone, leading)
+    assert heard == []
