@@ -26,6 +26,12 @@ def attach(app: Flask) -> None:
     app.register_blueprint(bp)
 
 
+def readiness() -> Readiness:
+    """What is asked of the parts of this place, in a request."""
+    found: Readiness = current_app.extensions[_NAME]
+    return found
+
+
 @bp.get("/healthz")
 def healthz() -> Response:
     with services().database.read() as session:
@@ -36,11 +42,11 @@ def healthz() -> Response:
 @bp.get("/readyz")
 def readyz() -> Response:
     """503 while a part is not ready; `?exclude=broker` leaves one out. Says no more than names: anybody may ask."""
-    readiness: Readiness = current_app.extensions[_NAME]
+    parts = readiness()
     without = request.args.getlist("exclude")
-    if unknown := sorted(set(without) - set(readiness.names)):
-        raise InvalidRequest(f"There is no part {unknown[0][:40]}; there are {', '.join(readiness.names)}.")
-    said = readiness.look(without)
+    if unknown := sorted(set(without) - set(parts.names)):
+        raise InvalidRequest(f"There is no part {unknown[0][:40]}; there are {', '.join(parts.names)}.")
+    said = parts.look(without)
     ready = all(one == "ok" for one in said.values())
     body = json.dumps({"status": "ready" if ready else "not ready", "parts": said})
     return Response(body, 200 if ready else 503, mimetype="application/json")

@@ -24,11 +24,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.database import Database, now
+from core.readiness import Readiness
 from core.states import AttemptState, ItemState
 from core.storage_use import storage_use
 from core.tables import Attempt, Job, Outbox
 from core.tallies import cumulated
 from core.worker_queries import WorkerRow, list_queues, list_workers
+from dashboard.health import readiness
 from dashboard.identity import viewer
 from dashboard.permissions import require_watcher
 from dashboard.services import services
@@ -85,7 +87,7 @@ def metrics() -> Response:
     require_watcher(viewer())
     own: CollectorRegistry = current_app.extensions["metrics"]
     whole = CollectorRegistry()
-    whole.register(_Everything(services().database, own))
+    whole.register(_Everything(services().database, readiness(), own))
     encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encoder(whole), content_type=content_type)
 
@@ -93,8 +95,9 @@ def metrics() -> Response:
 class _Everything(Collector):
     """The ledger's numbers, and then this process's own."""
 
-    def __init__(self, database: Database, own: CollectorRegistry) -> None:
+    def __init__(self, database: Database, parts: Readiness, own: CollectorRegistry) -> None:
         self._database = database
+        self._parts = parts
         self._own = own
 
     def describe(self) -> Iterable[Metric]:
@@ -108,6 +111,14 @@ class _Everything(Collector):
             workers = list_workers(session)
         yield from _workers(workers)
         yield from _tallies(workers)
+        ready = GaugeMetricFamily(
+            "voicesketch_part_ready",
+            "1 for a part that is ready, as /readyz tells it; 0 for one that is not, or does not answer.",
+            labels=["part"],
+        )
+        for part, said in self._parts.look().items():
+            ready.add_metric([part], float(said == "ok"))
+        yield ready
         stored = GaugeMetricFamily(
             "voicesketch_stored_bytes", "Bytes in the object store, as last summed up.", labels=["kind"]
         )

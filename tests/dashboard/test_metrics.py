@@ -88,6 +88,16 @@ def test_jobs_queues_and_workers_are_counted(place: Place) -> None:
     assert value(found, "voicesketch_doorbell_oldest_wait_seconds") >= 0
 
 
+def test_each_part_is_told_as_readyz_tells_it(sqlite_place: Place) -> None:
+    # Neither a broker nor a ticker runs here.
+    found = fetched(sqlite_place)
+    told = {
+        part: value(found, "voicesketch_part_ready", part=part)
+        for part in ("ledger", "migrations", "store", "broker", "ticker")
+    }
+    assert told == {"ledger": 1, "migrations": 1, "store": 1, "broker": 0, "ticker": 0}
+
+
 def test_what_a_worker_counted_comes_as_counters_and_a_histogram(sqlite_place: Place) -> None:
     worker = at_work(sqlite_place)
     found = fetched(sqlite_place)

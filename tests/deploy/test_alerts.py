@@ -69,6 +69,16 @@ CASES = (
         {f'{DOORBELL}{{instance="a"}}': "0x9 stale _x9 0x20", f'{DOORBELL}{{instance="b"}}': "0x40"},
         None,
     ),
+    Case(
+        "PartIsAway",
+        "nobody sees a ticker from minute ten on",
+        {'voicesketch_part_ready{part="ticker"}': "1x9 0x30", 'voicesketch_part_ready{part="store"}': "1x40"},
+        12,
+        {"part": "ticker"},
+    ),
+    Case(
+        "PartIsAway", "the store is restarted", {'voicesketch_part_ready{part="store"}': "1x9 0 1x29"}, None
+    ),
     Case("NobodyDraws", "work comes, and no worker", {WAITING: "0x4 5x35", WORKERS: "0x40"}, 10, GPU),
     Case(
         "NobodyDraws", "a worker comes in time", {WAITING: "0x4 5x35", WORKERS: "0x8 1x31"}, None

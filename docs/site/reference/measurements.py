@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from core.readiness import Readiness
 from core.table_base import Base
 from dashboard import metrics
 from dashboard.app import create_app
@@ -47,7 +48,7 @@ def families() -> list[Metric]:
             database = services().database
         Base.metadata.create_all(database.engine)
         own: CollectorRegistry = app.extensions["metrics"]
-        return list(metrics._Everything(database, own).collect())
+        return list(metrics._Everything(database, Readiness({}), own).collect())
 
 
 def _labels(family: Metric) -> str:
