@@ -218,12 +218,15 @@ def test_ctrl_c_is_told_as_shells_do(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 class _Sampled(SampledService):
-    """Files of models and datasets have the content that is told of them, and `last` is a job."""
+    """Files of models and datasets have the content that is told of them, `last` is a job, and no job is refused."""
 
     def __call__(self, asked: Asked) -> Answer:
         if asked.path == "/word":
             return Answer(200, CONTENT)
-        return super().__call__(asked)
+        answer = super().__call__(asked)
+        if asked.path.startswith("/api/v1/estimate?"):
+            return in_json({**json.loads(answer.body), "refused": None})
+        return answer
 
 
 def _form(command: str) -> str:
