@@ -15,6 +15,8 @@ from core.training_parts import Augmentation
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import recipe, run
 from worker.ml.dataset_reader import PreparedDataset
+from worker.ml.model_folders import find_model
+from worker.ml.networks.ge2e import GE2E
 from worker.ml.networks.matching_speech_encoder import MatchingSpeechEncoder
 from worker.ml.training import collectives
 from worker.ml.training.failures import Stopped
@@ -130,3 +132,16 @@ def test_another_host_gets_what_the_first_has_kept_and_listens_where_it_has_noth
     monkeypatch.setattr(collectives, "from_first", lambda mine: True)
     assert np.array_equal(on(follower), leading) and np.array_equal(alone, leading)
     assert heard == []
+
+
+def test_what_the_default_models_voice_encoder_hears_is_kept_as_well(
+    made_up: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = GE2E.from_default_model(find_model("default"))
+    dataset = PreparedDataset.open(made_up.dataset)
+    entries = [entry for entry in dataset.entries if entry.side == "voice"][:2]
+    views = voice_views(dataset, Augmentation(crop=False), 0)
+    world = World(torch.device("cpu"), kept=tmp_path)
+    heard = FrozenFeatures(encoder, entries, views, world, said=()).all_views(entries)
+    monkeypatch.delattr(GE2E, "encode")
+    assert torch.equal(FrozenFeatures(encoder, entries, views, world, said=()).all_views(entries), heard)

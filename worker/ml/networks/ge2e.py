@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.ml.networks.pretrained import Encoder
+from worker.ml.networks.pretrained import Encoder, Identity
 from worker.ml.speech_to_face import SpeechToFace
 from worker.ml.voice_encoder import VoiceEncoder, mean_per_clip
 from worker.ml.voice_features import MelPower, cut_windows
@@ -62,6 +62,8 @@ class GE2E(Encoder):
         sizes = whole.config.voice_encoder
         network = cls(GE2EConfig(sizes["hidden"], sizes["layers"], sizes["embedding"], whole.clip_seconds))
         network.voice_encoder.load_state_dict(whole.voice_encoder.state_dict())
+        # Of the whole file, which settles this part of it: what it hears can be kept under that name.
+        network.identity = Identity(cls.kind, weights_sha256=whole.weights_sha256)
         return network.requires_grad_(False).eval()
 
     @property
