@@ -6,6 +6,7 @@ are counted like many in a row. Hashing happens outside of transactions: it take
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -28,6 +29,8 @@ _REFUSED = (
     "try again in a few minutes, or ask for a sign-in link."
 )
 _hasher = PasswordHasher()
+# Each takes 64 MiB and several processors: from many addresses at once they would take all there is.
+_hashing = threading.BoundedSemaphore(4)
 
 
 def check_password(name: str, password: str) -> None:
@@ -52,7 +55,8 @@ def set_password(database: Database, user: User, password: str) -> datetime:
         InvalidRequest: as of `check_password`.
     """
     check_password(user.name, password)
-    hashed = _hasher.hash(password)
+    with _hashing:
+        hashed = _hasher.hash(password)
     with database.write() as session:
         at = now(session)
         session.execute(
@@ -85,7 +89,10 @@ def sign_in_by_password(database: Database, name: str, password: str) -> User:
     is_right = _fits(stored or _decoy(), password[:LONGEST]) and stored is not None
     if user is None or not is_right:
         raise NotAllowed(_REFUSED)
-    fresh = _hasher.hash(password) if _hasher.check_needs_rehash(stored or "") else None
+    fresh = None
+    if _hasher.check_needs_rehash(stored or ""):
+        with _hashing:
+            fresh = _hasher.hash(password)
     with database.write() as session:
         # Only while that password is still theirs: it may have been changed while we were looking.
         done = session.execute(
@@ -132,7 +139,8 @@ def _count_try(database: Database, name: str) -> User | None:
 
 def _fits(stored: str, password: str) -> bool:
     try:
-        return _hasher.verify(stored, password)
+        with _hashing:
+            return _hasher.verify(stored, password)
     except (VerificationError, InvalidHashError):
         return False
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import update
 
 from core.database import now
@@ -59,6 +64,33 @@ def test_a_hash_is_looked_at_even_for_nobody(ledger: Ledger, monkeypatch: pytest
     monkeypatch.setattr(passwords, "_fits", fits)
     refusal(ledger, "nobody", GOOD)
     assert len(looked) == 1 and looked[0].startswith("$argon2id$")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_however_many_sign_in_at_once_few_hashes_are_computed_at_a_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core import passwords
+
+    passwords._decoy()
+    at_work, most, lock = 0, 0, threading.Lock()
+
+    class Slow(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+            nonlocal at_work, most
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            time.sleep(0.02)  # so that they meet
+            with lock:
+                at_work -= 1
+            return True
+
+    monkeypatch.setattr(passwords, "_hasher", Slow(time_cost=1, memory_cost=8, parallelism=1))
+    with ThreadPoolExecutor(16) as people:
+        tries = [people.submit(sign_in_by_password, ledger.database, "nobody", GOOD) for _ in range(32)]
+    assert all(isinstance(one.exception(), NotAllowed) for one in tries)
+    assert 1 < most <= 4
 
 
 def test_after_many_wrong_tries_even_the_right_one_waits(ledger: Ledger, ada: User) -> None:
