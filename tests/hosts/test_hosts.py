@@ -25,6 +25,7 @@ from tests.hosts.work import (
     seconds_to_connect,
     until,
     until_drawn,
+    until_the_store_gives,
 )
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
@@ -94,6 +95,7 @@ def test_everything_restarts_one_after_the_other_and_the_job_goes_on(place: Plac
         if place.client(OFFICES[1]).job(more[-1].id).is_final:  # there is always work under way
             more.append(draw(place, sent, 50 + len(more), OFFICES[1] if host == OFFICES[0] else OFFICES[0]))
         place.restart(service, host)
+    until_the_store_gives(place, sent)
     for one in more:
         ended = wait(place.client(), one.id, patience_seconds=PATIENCE_SECONDS)
         check(place, place.store, ended, RECORDINGS)

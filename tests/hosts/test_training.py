@@ -74,6 +74,18 @@ def test_two_hosts_learn_what_one_does_though_one_of_them_is_cut_off_on_the_way(
     check_learnt(place, followed, alone)
 
 
+def test_two_hosts_learn_what_one_does_though_the_leading_one_loses_its_lease_on_the_way(
+    place: Place, alone: Mapping[str, torch.Tensor]
+) -> None:
+    with place.timeline.span("trains, followed", LEADER):
+        job = train(place, hosts=2)
+        until(lambda: checkpoints(place, job) > 0)
+        with place.away(LEADER, 0):
+            until(lambda: "its lease ran out" in reasons(place, job))
+        followed = ended(place, job)
+    check_learnt(place, followed, alone)
+
+
 def check_learnt(place: Place, job: JobView, alone: Mapping[str, torch.Tensor]) -> None:
     assert "Going on from" in str(place.client().log(job.id))
     together = learnt(place, job.id)

@@ -13,9 +13,10 @@ from sqlalchemy import func, select
 
 from core.client_views import JobView
 from core.database import Database
+from core.errors import StorageUnavailable
 from core.states import JOB_FINAL, AttemptState
 from core.submission import submit
-from core.tables import Attempt, Drawing, Item, Job, Worker
+from core.tables import Artifact, Attempt, Drawing, Item, Job, Worker
 from tests.hosts.network import BadCable
 from tests.hosts.place import OFFICES, PATIENCE_SECONDS, Place
 
@@ -82,6 +83,27 @@ def until(reached: Callable[[], bool]) -> None:
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def until_the_store_gives(place: Place, job: JobView) -> None:
+    """SeaweedFS answers some seconds before it finds again what it holds."""
+    with place.ledger() as database, database.read() as session:
+        key = session.scalar(
+            select(Artifact.object_key)
+            .join(Drawing, Drawing.face_id == Artifact.id)
+            .join(Item, Item.drawing_id == Drawing.id)
+            .where(Item.job_id == job.id)
+            .limit(1)
+        )
+    assert key is not None
+
+    def gives() -> bool:
+        try:
+            return bool(place.store.get(key))
+        except StorageUnavailable:
+            return False
+
+    until(gives)
 
 
 @contextmanager
