@@ -56,6 +56,14 @@ def test_a_page_outlives_its_session_and_a_service_that_is_away(visitor: Visitor
     visitor.complaints.clear()
     assert refused == []
 
+    # On a slow line a button is pressed twice, and does what it does once.
+    third.goto(f"{visitor.address}/account")
+    third.get_by_label("What it is for").fill("nightly")
+    third.get_by_role("button", name="New token").dblclick()
+    expect(third.get_by_label("New token")).to_be_visible()
+    tokens = live_place.script().get("/api/v1/tokens").json["data"]
+    assert [token["name"] for token in tokens].count("nightly") == 1
+
     # A service that is away is no news at first; then it is said, until it is back.
     third.clock.install()
     third.goto(f"{visitor.address}/workers")

@@ -54,6 +54,22 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A button pressed twice, as on a slow line, does what it does once; a download (`take`) may be wanted again.
+const ONCE_MS = 5000;
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post" || form.matches("[hx-post], .take")) return;
+  if (form.classList.contains("sent")) {
+    event.preventDefault();
+    return;
+  }
+  form.classList.add("sent");
+  setTimeout(() => form.classList.remove("sent"), ONCE_MS);
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form.sent")) form.classList.remove("sent");
+});
+
 writeTimes();
 setInterval(writeTimes, 30000);
 document.addEventListener("htmx:after:swap", () => writeTimes());
