@@ -19,7 +19,7 @@ from core.client import Client
 from core.config import to_environment
 from tests.conftest import settings_for
 from tests.core.cli.command_tree import json_table, options_by_command
-from tests.core.small_service import Answer, Asked, problem, small_service
+from tests.core.small_service import Answer, Asked, in_json, problem, small_service
 from tests.dashboard.answer_types import read_description
 from tests.dashboard.sampled_service import CONTENT, SampledService
 from tests.ledgers import make_ledger
