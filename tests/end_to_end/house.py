@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -108,18 +109,27 @@ class House:
         raise AssertionError("nobody claimed anything of the job")
 
     def kill_program(self, name: str) -> None:
-        """`kill -9` for one program of the stack, and nothing else."""
-        os.kill(self.running.record().children[name].pid, signal.SIGKILL)
+        """`kill -9` for one program of the stack, and nothing else; one that died a moment ago is waited for."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (child := self.running.record().children.get(name)) is None or not child.is_this_one():
+            assert time.monotonic() < deadline, f"the {name} does not come back"
+            time.sleep(0.02)
+        os.kill(child.pid, signal.SIGKILL)
 
     def kill_everything(self) -> None:
-        """As a power cut would: every process of the stack at once, the supervisor first."""
+        """As a power cut would: every process of the stack at once, the supervisor first.
+
+        Its guardian is at the same work, so that any of them may be gone already.
+        """
         record = self.running.record()
         self.running.supervisor.kill()
-        family = [
-            psutil.Process(child.pid) for child in record.children.values() if psutil.pid_exists(child.pid)
-        ]
-        for process in [*family, *(below for above in family for below in above.children(recursive=True))]:
-            if process.is_running():
+        family: list[psutil.Process] = []
+        for child in record.children.values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                above = psutil.Process(child.pid)
+                family += [above, *above.children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._open.close()
 

