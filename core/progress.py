@@ -135,6 +135,11 @@ def make_progress() -> Progress:
     return Bar() if sys.stderr.isatty() else Lines()
 
 
+def several(count: int, one: str, many: str | None = None) -> str:
+    """`1 recording`, `1,000 recordings`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def describe(job: JobView, *, with_total: bool = True) -> str:
     """Counts, rate and time left, as far as there is something to say."""
     counts = job.counts

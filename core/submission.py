@@ -19,7 +19,7 @@ from core.client_views import ErrorCount, JobView
 from core.downloads import CONTACT_SHEET, RESULTS, Download, prepare_folder
 from core.downloads import download as download_results
 from core.errors import InvalidRequest, Retryable
-from core.progress import Progress, Silent, make_progress
+from core.progress import Progress, Silent, make_progress, several
 from core.states import ItemState, JobState
 
 # A restart of everything takes seconds; a machine that boots, minutes.
@@ -112,8 +112,11 @@ def submit(
             progress.note("Stopped before the job was made: nothing was submitted.")
             raise
         if batch.left_out:
-            what = "recordings" if wanted == "voice" else "pictures"
-            progress.note(f"{batch.left_out} files that are no {what} were left out.")
+            what = "recording" if wanted == "voice" else "picture"
+            left_out = several(
+                batch.left_out, f"file that is no {what} was", f"files that are no {what}s were"
+            )
+            progress.note(f"{left_out} left out.")
     job = client.create_job(
         batch.items,
         idempotency_key=uuid.uuid4().hex,

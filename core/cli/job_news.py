@@ -90,7 +90,7 @@ def webhook(
 ) -> None:
     """Where the end of a job is told, and how the notes about it fared."""
     with told():
-        from core.cli.showing import one_line, print_json
+        from core.cli.showing import moment, one_line, print_json
 
         client = connect(url, token, data)
         told_to = client.webhook(found(client, job_id))
@@ -103,13 +103,13 @@ def webhook(
         typer.echo(one_line(told_to["url"]))
         for note in told_to["notes"]:
             if note["delivered"]:
-                how = f"delivered {note['delivered_at']}"
+                how = f"delivered {moment(note['delivered_at'] or '')}"
             elif note["next_attempt_at"]:
-                how = f"to be sent again {note['next_attempt_at']}"
+                how = f"to be sent again {moment(note['next_attempt_at'])}"
             else:
                 how = "given up"
             error = f": {note['last_error']}" if note["last_error"] else ""
-            typer.echo(one_line(f"  {note['created_at']}  {how}, attempts {note['attempts']}{error}"))
+            typer.echo(one_line(f"  {moment(note['created_at'])}  {how}, attempts {note['attempts']}{error}"))
 
 
 def _event_line(name: str, data: dict[str, object]) -> str:

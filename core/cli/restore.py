@@ -29,7 +29,7 @@ def restore(
         from core.backup_contents import Contents
         from core.backup_restore import differing_settings, verify
         from core.backup_restore import restore as bring_back
-        from core.cli.showing import one_line, print_json
+        from core.cli.showing import moment, one_line, print_json
         from core.progress import make_progress
         from core.stack.keeping import names_a_ledger, settings_of_place
 
@@ -53,7 +53,7 @@ def restore(
             )
             return
         typer.echo(
-            f"{'Whole' if check else 'Restored'}: the backup of {backup.head['made_at']}, "
+            f"{'Whole' if check else 'Restored'}: the backup of {moment(backup.head['made_at'])}, "
             f"{backup.end['objects']:,} objects and {backup.rows:,} rows."
         )
         for name, value in differing.items():

@@ -14,7 +14,7 @@ app = typer.Typer()
 def storage(as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None) -> None:
     """Show how much is stored of each kind."""
     with told():
-        from core.cli.showing import one_line, print_json, print_table, size
+        from core.cli.showing import moment, one_line, print_json, print_table, size
 
         found = connect(url, token, data).storage()
         if as_json:
@@ -25,3 +25,4 @@ def storage(as_json: AsJson = False, data: Data = None, url: Url = None, token: 
                 (one_line(one["kind"]), f"{one['count']:,}", size(one["bytes"])) for one in found["data"]
             ]
             print_table(rows)
+            typer.echo(f"As it was at {moment(found['at'])}; it is summed up every five minutes.")

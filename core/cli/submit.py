@@ -137,8 +137,11 @@ def _show(result: SubmitResult, *, as_json: bool, waited: bool) -> None:
     elif waited:
         print_result(result)
     else:
-        count = "1 recording" if result.total == 1 else f"{result.total} recordings"
-        typer.echo(f"{count} submitted. Watch it: voicesketch jobs watch {result.job_id}")
+        from core.progress import several
+
+        typer.echo(
+            f"{several(result.total, 'recording')} submitted. Watch it: voicesketch jobs watch {result.job_id}"
+        )
     if result.webhook_secret and not as_json:
         typer.echo(f"The secret that signs the note of its end, told this once: {result.webhook_secret}")
     if waited and not result.all_done:
@@ -147,15 +150,16 @@ def _show(result: SubmitResult, *, as_json: bool, waited: bool) -> None:
 
 def _show_plan(planned: dict[str, Any], *, as_json: bool) -> None:
     from core.cli.showing import print_json, size
+    from core.progress import several
 
     if as_json:
         print_json(planned)
         return
     more = "At least " if planned["more"] else ""
     bytes_given = f", {size(planned['bytes'])}" if planned["bytes"] is not None else ""
-    typer.echo(f"{more}{planned['recordings']:,} recordings{bytes_given}, with {planned['model']}.")
+    typer.echo(f"{more}{several(planned['recordings'], 'recording')}{bytes_given}, with {planned['model']}.")
     if planned["left_out"]:
-        typer.echo(f"{planned['left_out']:,} other files would be left out.")
+        typer.echo(f"{several(planned['left_out'], 'other file')} would be left out.")
     typer.echo(planned["estimate"])
     if planned["cost"]:
         typer.echo(planned["cost"]["sentence"])

@@ -16,15 +16,24 @@ app = typer.Typer(no_args_is_help=True, help="Your tokens for scripts, and what 
 def list_tokens(as_json: AsJson = False, data: Data = None, url: Url = None, token: Token = None) -> None:
     """Your tokens that still work."""
     with told():
-        from core.cli.showing import one_line, print_json
+        from core.cli.showing import moment, one_line, print_json, print_table
 
         found = connect(url, token, data).tokens()
         if as_json:
             print_json(found)
             return
-        for one in found:
-            used = f"used {one['used_at']}" if one["used_at"] else "never used"
-            typer.echo(f"{one['id']}  {one['scope']:<8} {one_line(one['name'])}  {used}")
+        rows = [("TOKEN", "SCOPE", "LAST USED", "ENDS", "NAME")]
+        rows += [
+            (
+                one["id"],
+                one["scope"],
+                moment(one["used_at"]) if one["used_at"] else "never",
+                moment(one["expires_at"]) if one["expires_at"] else "never",
+                one_line(one["name"]),
+            )
+            for one in found
+        ]
+        print_table(rows)
 
 
 @app.command()

@@ -182,7 +182,7 @@ def test_a_dry_run_counts_everything_and_sends_nothing(folder: Path) -> None:
             "refused": None,
         }
         words = run(service.url, folder, "--dry-run").stdout
-        assert words.splitlines()[0].startswith("1 recordings")
+        assert words.splitlines()[0].startswith("1 recording, ")
         assert words.splitlines()[-2:] == ["Not known yet.", "Nothing was submitted."]
         for which, count in (("all", 4), ("failed", 1), ("faces", 3)):
             again = run(service.url, "--job", "job_7", "--which", which, "--dry-run", "--json")

@@ -105,7 +105,7 @@ def test_submit_a_bucket(house: House, room: Room) -> None:
     bucket.put("voices/2026/notes.txt", b"no recording", "text/plain")
     for command, printed in room.play("submit-a-bucket"):
         if "--dry-run" in command:
-            assert "3 recordings" in printed and "1 other files would be left out." in printed
+            assert "3 recordings" in printed and "1 other file would be left out." in printed
     assert ended(room).name == "archive 2026"
     assert len(list((room.folder / "faces").glob("*.png"))) == 4  # the contact sheet is one of them
 
