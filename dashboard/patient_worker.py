@@ -1,4 +1,4 @@
-"""Gunicorn's threads, kept from those who hold on to them: requests that come in drops, answers that nobody reads.
+"""Gunicorn's threads, kept from those who hold on to them: silence, requests in drops, answers that nobody reads.
 
 A thread reads a request from its first byte to its last and writes the whole answer, so a laptop that is shut in the
 middle of an upload would keep one for good, and a few dozen would keep them all. Ended connections are seen off by the
@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from gunicorn.http.body import LengthReader
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 
 class _Line(socket.socket):
@@ -98,6 +98,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         line = conn.sock
         if not isinstance(line, _Line):  # taken over by TLS
             return super().handle(conn)
+        if not (conn.initialized or conn.data_ready or conn.wait_for_data(0)):
+            return _DEFER  # waited for by the loop and not by a thread, for five seconds each
         line.begin()
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", self.unread_seconds, 0))
         self._at_work.add(line)

@@ -88,6 +88,18 @@ def test_ends_that_others_leave_open_hold_up_nobody(address: tuple[str, int]) ->
     assert time.monotonic() - before < 40
 
 
+def test_connections_that_say_nothing_hold_no_thread(address: tuple[str, int]) -> None:
+    before = time.monotonic()
+    with contextlib.ExitStack() as held:
+        for _ in range(40):  # gunicorn itself would have a thread wait five seconds for each
+            held.enter_context(opened(address))
+        late = held.enter_context(opened(address))
+        assert b"200 OK" in read_all(held.enter_context(opened(address, GET)))
+        late.sendall(GET)
+        assert b"200 OK" in read_all(late)
+    assert time.monotonic() - before < 50
+
+
 def test_an_answer_arrives_though_its_request_was_not_read(address: tuple[str, int]) -> None:
     size = 60_000
     head = b"POST /unread HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
