@@ -148,13 +148,30 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+class Told(dict[str, Any]):
+    """An object of an answer. What it lacks is told in a sentence: another program may answer there."""
+
+    def __missing__(self, name: str) -> Any:
+        raise ServiceUnreachable(
+            f"What answers there says nothing of {name!r}: it is another version of voicesketch, or another program. "
+            "Check --url, and bring both to one version."
+        )
+
+
 def json_of(answer: requests.Response) -> Any:
     """Raises:
-    ServiceUnreachable: it is no JSON.
+    ServiceUnreachable: it is no JSON, or not that of an object.
     """
     try:
-        return answer.json()
+        told = answer.json(object_hook=Told)
     except requests.JSONDecodeError as error:
-        raise ServiceUnreachable(
-            f"What answers at {answer.url} is no voicesketch; check --url, or start one with: voicesketch up"
-        ) from error
+        raise _stranger(answer) from error
+    if not isinstance(told, Told):
+        raise _stranger(answer)
+    return told
+
+
+def _stranger(answer: requests.Response) -> ServiceUnreachable:
+    return ServiceUnreachable(
+        f"What answers at {answer.url} is no voicesketch; check --url, or start one with: voicesketch up"
+    )

@@ -67,6 +67,15 @@ def test_something_else_there_is_said_too() -> None:
         client_of(service.url).job("job_1")
 
 
+@pytest.mark.parametrize("told", [{}, {"id": 1, "data": [{}]}, [], "yes", None])
+def test_a_program_that_speaks_json_as_well_is_told_from_a_service(told: object) -> None:
+    with small_service(lambda asked: in_json(told)) as service:
+        client = client_of(service.url)
+        for ask in (lambda: client.job("job_1"), lambda: list(client.jobs()), lambda: client.models()):
+            with pytest.raises(ServiceUnreachable, match=r"is no voicesketch|says nothing of '\w+'"):
+                ask()
+
+
 @pytest.mark.parametrize("trouble", [Answer(502), Answer(503), Answer(504), Answer(0)], ids=str)
 def test_a_service_that_is_restarting_is_asked_again(trouble: Answer) -> None:
     answers: Iterator[Answer] = iter([trouble, trouble, in_json(job_answer())])

@@ -65,6 +65,15 @@ def test_json_is_all_that_is_printed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (said["total"], said["done"], said["failed"]) == (1, 1, 0)
 
 
+def test_a_table_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results.csv").mkdir()
+    assert draw.main([str(SAMPLES / "gravel.flac"), "--out", str(tmp_path), "--json"]) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", f"{tmp_path} cannot be written: Is a directory.\n")
+
+
 def test_wrong_usage_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     sample = str(SAMPLES / "gravel.flac")
