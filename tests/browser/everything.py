@@ -318,6 +318,6 @@ def _production(place: Place) -> ModelVersion:
 
 
 def _job_of(ada: Script, kind: str) -> str:
-    return next(
-        str(job["id"]) for job in ada.get("/api/v1/jobs?limit=100").json["data"] if job["kind"] == kind
-    )
+    """The first of its kind, which was really carried out: later ones only stand in the ledger."""
+    (job,) = ada.get(f"/api/v1/jobs?kind={kind}&sort=oldest&limit=1").json["data"]
+    return str(job["id"])
