@@ -79,8 +79,10 @@ def tiles(job_id: str) -> str:
     ids = [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 19]
     with services().database.read() as session:
         job = get_job(session, viewer(), job_id)
-        if ids:
+        if "ids" in request.args:
             found = items_by_id(session, job.id, ids[:_MOST_TILES_BY_ID])
+            if not found:
+                return ""  # none of them is one of this job's: there is nothing to replace
             return render_template(_template(job), replacing=True, **gallery.some(session, job, found))
         return render_template(_template(job), **gallery.block(session, job, gallery.asked_view()))
 

@@ -68,6 +68,17 @@ def test_a_long_job_is_shown_piece_by_piece(sqlite_place: Place) -> None:
     assert seen == 130
 
 
+def test_tiles_of_another_job_are_nothing_here(sqlite_place: Place) -> None:
+    ada, browser = sqlite_place.script(), sqlite_place.browser()
+    first, second = ada.job(2), ada.job(1)
+    ids = [item["id"] for item in ada.get(f"/api/v1/jobs/{first}/items").json["data"]]
+    shown = browser.get(f"/jobs/{first}/tiles?ids={ids[0]},{ids[1]}")
+    assert (shown.status_code, shown.text.count("voice 0.flac") > 0) == (200, True)
+    for strange in (f"{ids[0]}", "", "no-number", "9" * 30):
+        answer = browser.get(f"/jobs/{second}/tiles?ids={strange}")
+        assert (answer.status_code, answer.text) == (200, ""), strange
+
+
 def test_lost_pages_are_pages_too(sqlite_place: Place) -> None:
     browser = sqlite_place.browser()
     for path, status in (("/nowhere", 404), ("/jobs/job_x", 404), ("/jobs/job_x/cancel", 405)):
