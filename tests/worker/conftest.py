@@ -1,4 +1,4 @@
-"""People to prepare a dataset from, and a disk that is full when a test wants it."""
+"""A place to work at, people to prepare a dataset from, and a disk that is full when a test wants it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core.config import Settings
+from tests.worker.place import Place
 from tests.worker.small_datasets import write_people
 
 
@@ -36,6 +38,13 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
     yield SmallDisk(folder)
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
+    place = Place(sqlite_settings.model_copy(update={"cache_folder": tmp_path / "cache", "device": "cpu"}))
+    yield place
+    place.database.dispose()
 
 
 @pytest.fixture

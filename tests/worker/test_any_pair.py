@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.config import BUNDLED_WEIGHTS, Settings
+from core.config import BUNDLED_WEIGHTS
 from core.queries import ItemRow, items_page
 from core.registry import pair_models, register_model
 from core.specs import InferSpec
@@ -37,13 +36,6 @@ pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the defaul
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return save_small_networks(tmp_path_factory.mktemp("networks"))
-
-
-@pytest.fixture
-def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
-    place = Place(sqlite_settings.model_copy(update={"cache_folder": tmp_path / "cache", "device": "cpu"}))
-    yield place
-    place.database.dispose()
 
 
 def voices(count: int = 3) -> dict[str, bytes]:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core.chunks import PrepareChunk
-from core.config import BUNDLED_WEIGHTS, Settings, to_environment
+from core.config import BUNDLED_WEIGHTS, to_environment
 from core.dataset_plan import Entry, Person, Plan
 from core.layouts import SourceFile, plan_files
 from core.leases import claim_chunk, reap
@@ -44,14 +43,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "samples"
 
 pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the default model is not in weights/")
-
-
-@pytest.fixture
-def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
-    settings = {"cache_folder": tmp_path / "cache", "device": "cpu"}
-    place = Place(sqlite_settings.model_copy(update=settings))
-    yield place
-    place.database.dispose()
 
 
 def plan_of_samples(place: Place, *, shard_entries: int = 4, faces: bool = False) -> Plan:

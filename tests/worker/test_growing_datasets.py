@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,7 +11,6 @@ from sqlalchemy import select
 from core.accounts import Role
 from core.collection_planning import plan_collection
 from core.collections import add_files, ensure_collection
-from core.config import Settings
 from core.dataset_plan import Plan
 from core.objects import dataset_shard_key, recording_key
 from core.preparing import create_prepare_job
@@ -29,13 +26,6 @@ from worker.dataset_work import DatasetWork
 RECIPE = Recipe(
     voice=VoiceRecipe(features=("waveform",), waveform_seconds=0.5), face=FaceRecipe(size=32), shard_entries=4
 )
-
-
-@pytest.fixture
-def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
-    place = Place(sqlite_settings.model_copy(update={"cache_folder": tmp_path / "cache", "device": "cpu"}))
-    yield place
-    place.database.dispose()
 
 
 def add(place: Place, people: range, name: str = "people") -> None:

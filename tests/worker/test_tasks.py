@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from core.config import BUNDLED_WEIGHTS, Settings
+from core.config import BUNDLED_WEIGHTS
 from core.tables import Worker
 from tests.worker.place import Place
 from worker import tasks
@@ -18,13 +17,11 @@ pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the defaul
 
 
 @pytest.fixture
-def place(sqlite_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    place = Place(sqlite_settings.model_copy(update={"cache_folder": tmp_path / "cache", "device": "cpu"}))
+def place(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(tasks, "load_settings", lambda: place.settings)
     yield place
     tasks._end_runner()
     tasks._earlier.clear()
-    place.database.dispose()
 
 
 def test_a_process_that_lost_the_ledger_is_in_the_register_once_when_it_is_back(

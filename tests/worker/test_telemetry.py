@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ import structlog
 from pydantic import SecretStr
 
 from core.code_identity import code_name
-from core.config import BUNDLED_WEIGHTS, Settings
+from core.config import BUNDLED_WEIGHTS
 from core.error_hook import ErrorHook, SentryHook, make_hook
 from core.errors import InvalidSettings, StorageUnavailable
 from core.logs import set_up_logs
@@ -27,13 +26,6 @@ from tests.worker.place import Place
 
 SAMPLES = REPOSITORY / "samples"
 pytestmark = pytest.mark.skipif(not BUNDLED_WEIGHTS.is_dir(), reason="the default model is not in weights/")
-
-
-@pytest.fixture
-def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
-    place = Place(sqlite_settings.model_copy(update={"cache_folder": tmp_path / "cache", "device": "cpu"}))
-    yield place
-    place.database.dispose()
 
 
 @pytest.fixture(autouse=True)

@@ -7,13 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from core.accounts import issue_token
-from core.config import BUNDLED_WEIGHTS, Settings
+from core.config import BUNDLED_WEIGHTS
 from core.ticker import tick
 from core.tracing import OpenTelemetryTracer, Tracer, trace_id_of, tracer, use_tracer
 from dashboard.app import create_app
@@ -21,13 +20,6 @@ from dashboard.services import services
 from tests.conftest import REPOSITORY
 from tests.factories import FakeDoorbell
 from tests.worker.place import Place
-
-
-@pytest.fixture
-def place(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Place]:
-    place = Place(sqlite_settings.model_copy(update={"cache_folder": tmp_path / "cache", "device": "cpu"}))
-    yield place
-    place.database.dispose()
 
 
 @pytest.fixture
