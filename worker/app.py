@@ -19,6 +19,7 @@ from core.workers import drain_processes
 settings = load_settings()
 app = make_celery(settings, include=("worker.tasks",))
 app.conf.worker_consumer = "worker.patient_consumer:PatientConsumer"
+app.Worker = app.subclass_with_self("worker.leaving:LeavingWorker")
 
 
 @heartbeat_sent.connect
