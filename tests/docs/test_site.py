@@ -80,6 +80,8 @@ def test_the_reference_has_every_setting_and_preset() -> None:
         PREFIX + name.upper() for name in Settings.model_fields
     }
     assert re.findall(r"^## (\S+)$", presets.page(), re.MULTILINE) == list(PRESETS)
+    section = presets.page().partition("\n## default\n")[2]
+    assert "Reads `waveform`, `picture` of a dataset." in section  # what to ask a preparation for
 
 
 def test_the_reference_has_every_measurement_that_alerts_ask_for() -> None:

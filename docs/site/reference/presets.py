@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.training_presets import PRESETS
+from core.training_requests import FEATURES
 from docs.site.reference.tables import code, plain
 
 
@@ -17,6 +18,8 @@ def page() -> str:
     ]
     for name, preset in PRESETS.items():
         lines += [f"## {name}", "", f"**{plain(preset.title)}.** {plain(preset.sentence)}", ""]
+        read = ", ".join(code(feature) for feature in FEATURES[preset.recipe.task])
+        lines += [f"Reads {read} of a dataset.", ""]
         lines += ["```json", preset.recipe.model_dump_json(indent=2), "```", ""]
         machine = preset.machine.model_dump(exclude_defaults=True)
         if machine:
