@@ -56,8 +56,15 @@ def run_stack(
     def make(folder: DataFolder, ports: Mapping[str, int]) -> Services:
         return services_of(folder, ports, load_or_create(folder.credentials), environ)
 
+    if port is not None and not data.exists():
+        _check_port(port)  # before a folder is made for nothing
     with locked(data) as folder:
         Supervisor(folder, port, make, say).run()
+
+
+def _check_port(port: int) -> None:
+    if reason := why_not(port):
+        raise StackError(f"Port {port} {reason}; choose another with --port.")
 
 
 class Supervisor:
@@ -123,8 +130,8 @@ class Supervisor:
 
     def _choose_ports(self) -> None:
         port = self._port
-        if port is not None and (reason := why_not(port)):
-            raise StackError(f"Port {port} {reason}; choose another with --port.")
+        if port is not None:
+            _check_port(port)
         names = ["valkey", *seaweed.PORTS]
         if port is None:
             names.append("dashboard")

@@ -20,7 +20,7 @@ from core.errors import StackError
 from core.stack.child import session_members
 from core.stack.launch import RunningStack, running_stack
 from core.stack.ports import choose
-from core.stack.supervisor import PROGRAMS_STOP_SECONDS, SERVERS_STOP_SECONDS
+from core.stack.supervisor import PROGRAMS_STOP_SECONDS, SERVERS_STOP_SECONDS, run_stack
 
 STAND_IN = "tests.core.stack.stand_in"
 
@@ -138,6 +138,14 @@ def test_a_second_request_to_stop_hurries(tmp_path: Path) -> None:
         assert stack.supervisor.wait(60) == 0
         assert time.monotonic() - started < PROGRAMS_STOP_SECONDS
         assert living(pids) == []
+
+
+def test_a_port_that_is_taken_leaves_no_new_folder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StackError, match=f"Port {port} is in use by another program"):
+            run_stack(tmp_path / "new", port, {})
+    assert not (tmp_path / "new").exists()
 
 
 def test_it_starts_and_stops_in_good_order_where_nobody_hears_it(tmp_path: Path) -> None:
