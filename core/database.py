@@ -179,6 +179,20 @@ def now(session: Session) -> datetime:
     return moment.astimezone(UTC)
 
 
+def is_pooled(session: Session) -> bool:
+    """Whether a pooler stands between this process and PostgreSQL."""
+    connection = session.connection()
+    return connection.dialect.name == "postgresql" and _goes_through_pooler(
+        connection.connection.driver_connection
+    )
+
+
+def _goes_through_pooler(connection: Any) -> bool:
+    # The number that it is told when it connects is then not that of the server's process, but one of the pooler's own.
+    with connection.cursor() as cursor:
+        return bool(cursor.execute("SELECT pg_backend_pid()").fetchone()[0] != connection.info.backend_pid)
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver would open transactions of its own; `_begin_sqlite` does it instead.
     connection.isolation_level = None
@@ -198,10 +212,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
-        # A pooler in between has a number of its own for the connection, and hands those of the server from one client
-        # to the next: what is set in one is somebody else's then, and what was prepared in one unknown in another.
-        cursor.execute("SELECT pg_backend_pid()")
-        if cursor.fetchone()[0] != connection.info.backend_pid:
+        # A pooler hands connections of the server from one client to the next: what is set in one is somebody else's then,
+        # and what was prepared in one unknown in another.
+        if _goes_through_pooler(connection):
             connection.rollback()
             connection.prepare_threshold = None
             return

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from core.database import Database, now
+from core.database import Database, is_pooled, now
 from core.doctor.findings import Finding
 from core.errors import InvalidSettings
 from core.presence import Presence
@@ -132,6 +132,8 @@ def server(session: Session, others: list[Presence]) -> list[Finding]:
     if session.get_bind().dialect.name != "postgresql":
         return []
     found = version(int(str(session.scalar(text("SHOW server_version_num")))))
+    if is_pooled(session):
+        return found  # the pooler shares them out, and how many clients it takes is for it to say
     most = int(str(session.scalar(text("SHOW max_connections"))))
     most -= int(str(session.scalar(text("SHOW superuser_reserved_connections"))))
     workers = int(session.scalar(select(func.count()).where(Worker.ended_at.is_(None))) or 0)
@@ -160,7 +162,7 @@ def connections(most: int, dashboards: int, tickers: int, workers: int) -> list[
         f"PostgreSQL gives {most} connections; {dashboards} dashboards, {tickers} tickers and {workers} workers "
         f"may want {needed}."
     )
-    do = f"Set max_connections to {needed + 10} or more, or put PgBouncer in session mode before it."
+    do = f"Set max_connections to {needed + 10} or more, or put PgBouncer in front (deploy/pooler)."
     return [Finding("too_few_connections", PART, says, do, "warning")]
 
 

@@ -14,8 +14,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url, text
 
-from core.database import Database
+from core.database import Database, is_pooled
+from core.doctor.ledger import server
 from core.migrating import migrate
+from core.presence import Presence
 from tests.servers import Postgres
 
 # "K", the length, and after them the number of the server's process (BackendKeyData of the protocol).
@@ -63,11 +65,17 @@ class Renumbering:
 
 
 @pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database() as direct:
-        pooler = Renumbering(direct)
-        yield pooler.url
-        pooler.close()
+def direct(postgres: Postgres) -> Iterator[str]:
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def url(direct: str) -> Iterator[str]:
+    """The same ledger through the pooler."""
+    pooler = Renumbering(direct)
+    yield pooler.url
+    pooler.close()
 
 
 def test_through_a_pooler_nothing_is_set_or_prepared_that_the_next_client_would_find(url: str) -> None:
@@ -84,6 +92,18 @@ def test_through_a_pooler_nothing_is_set_or_prepared_that_the_next_client_would_
                 text(f"SELECT setting = reset_val FROM pg_settings WHERE name = '{name}'")
             )
     database.dispose()
+
+
+def test_the_doctor_does_not_count_connections_that_a_pooler_shares_out(url: str, direct: str) -> None:
+    migrate(url)
+    crowd = [Presence("dashboard", f"host-{number}", 1, "code", "key") for number in range(40)]
+    for address, pooled in ((url, True), (direct, False)):
+        database = Database(address)
+        with database.read() as session:
+            assert is_pooled(session) is pooled
+            found = [one.code for one in server(session, crowd)]
+        database.dispose()
+        assert found == ([] if pooled else ["too_few_connections"])
 
 
 def test_a_pooler_that_gives_a_connection_to_one_client_alone_is_good_enough_for_the_preparation(
