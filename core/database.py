@@ -212,8 +212,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
-        # A pooler hands connections of the server from one client to the next: what is set in one is somebody else's then,
-        # and what was prepared in one unknown in another.
+        # A pooler hands connections of the server from one client to the next: what is set in one is somebody else's
+        # then, and what was prepared in one unknown in another.
         if _goes_through_pooler(connection):
             connection.rollback()
             connection.prepare_threshold = None
