@@ -73,7 +73,11 @@ def _of_the_ledger(error: Exception) -> str | None:
     """A sentence where a database refused; None where it was none."""
     # Not imported: most commands never load it, and then it was none.
     sqlalchemy = sys.modules.get("sqlalchemy.exc")
-    if sqlalchemy is None or not isinstance(error, sqlalchemy.DBAPIError):
+    if sqlalchemy is None:
+        return None
+    if isinstance(error, sqlalchemy.ArgumentError) and "URL" in str(error):
+        return "VOICESKETCH_DATABASE_URL is no address of a database, such as postgresql://user:password@host/name."
+    if not isinstance(error, sqlalchemy.DBAPIError):
         return None
     lines = str(error.orig).strip().splitlines() or ["no reason was given"]
     return (

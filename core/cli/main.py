@@ -70,6 +70,11 @@ COMMANDS = {
 class LazyGroup(TyperGroup):
     """A group that knows the names and summaries of its commands, and imports the one that is asked for."""
 
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        # Whoever mistypes one is told what is close to it; Typer looks for that here.
+        self.commands = {name: self.get_command(None, name) for name in COMMANDS}
+
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 

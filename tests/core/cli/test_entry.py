@@ -59,9 +59,9 @@ def test_every_listed_command_is_there(name: str) -> None:
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:
-    answer = voicesketch("upp")
+    answer = voicesketch("job", "list")
     assert answer.returncode == 2
-    assert "No such command 'upp'" in answer.stderr
+    assert "No such command 'job'. Did you mean 'jobs'" in answer.stderr
 
 
 def test_draw_hands_everything_to_the_program_that_draws() -> None:

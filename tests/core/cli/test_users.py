@@ -122,6 +122,27 @@ def test_the_address_of_the_ledger_may_lie_in_a_file(data: Path, monkeypatch: py
     assert (code, link.partition("/sign-in/")[0]) == (0, "https://faces.example")
 
 
+def test_an_address_of_no_database_or_of_one_that_is_away_is_one_sentence(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "BROKER_URL": "redis://127.0.0.1:1/0",
+        "S3_ENDPOINT_URL": "http://127.0.0.1:1",
+        "SECRET_KEY": "k" * 64,
+    }
+    for name, value in {**settings, "PUBLIC_URL": "https://faces.example"}.items():
+        monkeypatch.setenv(f"VOICESKETCH_{name}", value)
+    monkeypatch.setenv("VOICESKETCH_DATABASE_URL", "nonsense")
+    code, output = run("list")
+    assert code == 3
+    assert output.startswith("VOICESKETCH_DATABASE_URL is no address of a database, such as postgresql://")
+    monkeypatch.setenv("VOICESKETCH_DATABASE_URL", "postgresql://somebody:secret@127.0.0.1:1/faces")
+    code, output = run("list")
+    assert code == 3
+    assert output.startswith("The ledger cannot be used: ")
+    assert "\n" not in output and "secret" not in output
+
+
 def test_a_password_from_standard_input_signs_in(data: Path) -> None:
     from core.database import Database
     from core.passwords import sign_in_by_password
