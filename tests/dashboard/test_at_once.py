@@ -84,14 +84,14 @@ def sent_in_parts(ada: Script) -> str:
     return path
 
 
-def test_an_upload_completed_many_times_at_once_is_one_recording(place: Place) -> None:
-    ada = place.script()
+def test_an_upload_completed_many_times_at_once_is_one_recording(sqlite_place: Place) -> None:
+    ada = sqlite_place.script()
     path = sent_in_parts(ada)
     answers = at_once(*[lambda: ada.post(f"{path}/complete")] * 4)
     assert statuses(answers) == [200] * 4, [one.text for one in answers]
     assert len({one.json["recording"] for one in answers}) == 1
-    assert list(place.store.keys("uploads/")) == []
-    check_ledger(place)
+    assert list(sqlite_place.store.keys("uploads/")) == []
+    check_ledger(sqlite_place)
 
 
 def test_an_upload_whose_owner_has_everything_deleted_ends_with_a_status(place: Place) -> None:
