@@ -15,9 +15,9 @@ from tests.docs.played_pages import blocks
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """With the setting that the page on buckets asks for."""
+    """With the setting that the page on buckets asks for, and workers that are soon heard."""
     (setting,) = blocks(HOW_TO / "submit-a-bucket.md")[0].commands
-    with open_house(tmp_path_factory.mktemp("house"), (setting,)) as house:
+    with open_house(tmp_path_factory.mktemp("house"), (setting, "VOICESKETCH_HEARTBEAT_SECONDS=1")) as house:
         yield house
 
 

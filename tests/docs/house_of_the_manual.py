@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,10 +108,22 @@ class House:
         for worker in workers:
             self.client.drain(worker)
         try:
+            self._wait_until_heard(set(workers))
             yield
         finally:
             for worker in workers:
                 self.client.undrain(worker)
+
+    def _wait_until_heard(self, workers: set[str]) -> None:
+        """A worker looks for orders before each heartbeat: after two more it has seen what it was told by now."""
+        beats: dict[str, set[str]] = {worker: set() for worker in workers}
+        until = time.monotonic() + 120
+        while any(len(seen) < 3 for seen in beats.values()):
+            assert time.monotonic() < until, f"no heartbeat of {beats}"
+            time.sleep(0.1)
+            for one in self.client.workers():
+                if one["id"] in beats:
+                    beats[one["id"]].add(one["seen_at"])
 
 
 @contextmanager
