@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.client_views import JobView
-from core.intake import take_in_paths
 from core.stack.inspection import memory
-from core.submission import PATIENCE_SECONDS, download, wait
+from core.submitting.intake import take_in_paths
+from core.submitting.submission import PATIENCE_SECONDS, download, wait
 from tests.end_to_end.house import Audit, House, audit
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -25,16 +25,16 @@ from pydantic import SecretStr
 from sqlalchemy import insert
 
 from benchmarks.bulk import CHECKOUT, MIB, print_table
-from core.accounts import Role, create_user, issue_token
 from core.bootstrap import migrate
 from core.config import Settings, to_environment
-from core.database import Database, now
+from core.ledger.database import Database, now
+from core.ledger.tables import Artifact, Drawing, Item, Job, ModelVersion, Recording
 from core.objects import face_key
+from core.people.accounts import Role, create_user, issue_token
 from core.specs import InferSpec
 from core.stack import ports
 from core.states import ItemState, JobState
 from core.store import Store
-from core.tables import Artifact, Drawing, Item, Job, ModelVersion, Recording
 from tests.servers import ACCESS_KEY, SECRET_KEY, start_seaweed
 
 DIFFERENT = 200

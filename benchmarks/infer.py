@@ -34,8 +34,8 @@ import psutil
 from benchmarks.bulk import CHECKOUT, print_table
 from benchmarks.infer_whole import Place, write_copies
 from benchmarks.memory import PeakMemory, process_trees
-from core.intake import take_in_paths
 from core.objects import recording_key
+from core.submitting.intake import take_in_paths
 from tests.end_to_end.house import House
 
 Numbers = dict[str, float]

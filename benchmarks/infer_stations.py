@@ -29,13 +29,13 @@ import torch
 
 from benchmarks.infer_whole import core_seconds
 from benchmarks.queue_ledger import drawn, fresh_ledger, furnish, opened, submit
-from core.chunks import InferChunk
+from core.claims.chunks import InferChunk
+from core.claims.leases import claim_chunk
+from core.claims.results import publish_outcomes
+from core.claims.workers import register_worker
 from core.config import load_settings
-from core.database import Database
-from core.leases import claim_chunk
-from core.results import publish_outcomes
+from core.ledger.database import Database
 from core.store import Store
-from core.workers import register_worker
 from worker.decoding.decoders import Decoders
 from worker.drawing import BATCH, DECODERS, WRITERS
 from worker.ml.audio import Limits

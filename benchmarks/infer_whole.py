@@ -20,11 +20,11 @@ from benchmarks.memory import PeakMemory, process_trees
 from core.cli.model_folders import largest_file, send_folder
 from core.client_views import JobView
 from core.config import Settings, load_settings
-from core.registry import fetch_model
+from core.ledger.tables import Job, ModelVersion
+from core.models.registry import fetch_model
 from core.specs import NewItem
 from core.states import JOB_FINAL
 from core.store import Store
-from core.tables import Job, ModelVersion
 from tests.end_to_end.house import House, audit
 
 PATIENCE_SECONDS = 3600.0

@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.bulk import print_table
-from core.training_presets import PRESETS
-from core.training_specs import TrainSpec
+from core.training.presets import PRESETS
+from core.training.specs import TrainSpec
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.devices import choose_device
 from worker.ml.errors import MediaError

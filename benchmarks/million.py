@@ -24,11 +24,11 @@ from pydantic import SecretStr
 
 from benchmarks.bulk import print_table
 from benchmarks.large_ledger import Made, known_ledger, make_large_ledger
-from core.accounts import create_sign_in_link
 from core.config import Settings
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import User
+from core.people.accounts import create_sign_in_link
 from core.store import Store
-from core.tables import User
 from dashboard.app import create_app
 from tests.servers import ACCESS_KEY, SECRET_KEY, start_seaweed, start_valkey
 

@@ -28,10 +28,10 @@ import numpy as np
 import torch
 
 from benchmarks.bulk import print_table
-from core.dataset_plan import Plan
-from core.layouts import plan_folder
+from core.datasets.layouts import plan_folder
+from core.datasets.plan import Plan
+from core.datasets.recipes import Recipe
 from core.progress import Silent
-from core.recipes import Recipe
 from worker.dataset_folder import InputFolder, prepare_folder
 from worker.preparation import Preparer
 

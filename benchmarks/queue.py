@@ -27,8 +27,8 @@ from sqlalchemy import select
 from benchmarks.bulk import print_table
 from benchmarks.plain_celery import Plain
 from benchmarks.queue_ledger import audit, fresh_ledger, furnish, opened, submit, workers
-from core.database import Database
-from core.tables import Attempt, Job
+from core.ledger.database import Database
+from core.ledger.tables import Attempt, Job
 from tests.servers import start_valkey
 
 CHUNK = 256  # what the design allows a claim to hold

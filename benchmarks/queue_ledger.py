@@ -14,19 +14,19 @@ from pathlib import Path
 from sqlalchemy import func, insert, select
 
 from benchmarks.crews import waiting_crew
-from core.accounts import Role, create_user
 from core.bootstrap import migrate
-from core.chunks import ClaimedItem, InferChunk
-from core.database import Database, now
+from core.claims.chunks import ClaimedItem, InferChunk
+from core.claims.leases import claim_chunk
+from core.claims.results import Drawn, Outcome, publish_outcomes
+from core.claims.workers import register_worker
 from core.jobs import create_job
-from core.leases import claim_chunk
+from core.ledger.database import Database, now
+from core.ledger.prepared import table_of
+from core.ledger.tables import Item, Job, ModelVersion, Recording, RecordingOwner
 from core.objects import StoredObject, face_key, recording_key, spectrogram_key, thumbnail_key
-from core.prepared import table_of
-from core.results import Drawn, Outcome, publish_outcomes
+from core.people.accounts import Role, create_user
 from core.specs import InferSpec, NewItem
 from core.states import JOB_FINAL, ItemState
-from core.tables import Item, Job, ModelVersion, Recording, RecordingOwner
-from core.workers import register_worker
 from tests.servers import Postgres
 
 _ROWS_AT_ONCE = 5_000

@@ -33,9 +33,9 @@ from benchmarks.simulation_backlog import fill, prepare, waiting
 from benchmarks.simulation_server import connected, fresh_server, processor_seconds
 from benchmarks.simulation_watch import forget_statements, statements, watching, written
 from benchmarks.simulation_workers import Crowd, Kind, Told, crowd
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import Drawing, Item, Job
 from core.states import ItemState
-from core.tables import Drawing, Item, Job
 
 OWNERS = 20
 _TOP_UP_SECONDS = 0.25

@@ -15,8 +15,8 @@ from psycopg import sql
 
 from benchmarks.queue_ledger import furnish, opened, submit
 from benchmarks.simulation_server import connected
-from core.prepared import table_of
-from core.tables import Job
+from core.ledger.prepared import table_of
+from core.ledger.tables import Job
 
 _TABLES = ("recordings", "recording_owners", "items")
 _ROWS_AT_ONCE = 500_000

@@ -22,12 +22,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.crews import SPAWN, waiting_crew
 from benchmarks.queue_ledger import drawn
-from core.chunks import InferChunk
-from core.database import Database
+from core.claims.chunks import InferChunk
+from core.claims.leases import attempts_to_stop, claim_chunk, heartbeat
+from core.claims.results import Outcome, publish_outcomes
+from core.claims.workers import end_worker, orders_of, register_worker, tell_utilisation
 from core.errors import LeaseLost
-from core.leases import attempts_to_stop, claim_chunk, heartbeat
-from core.results import Outcome, publish_outcomes
-from core.workers import end_worker, orders_of, register_worker, tell_utilisation
+from core.ledger.database import Database
 
 OPEN_CHUNKS = 2
 AHEAD = 32  # nothing is claimed while more than this waits for the network

@@ -20,10 +20,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.config import Settings, load_settings
-from core.database import Database, now
 from core.errors import VoicesketchError
+from core.ledger.database import Database, now
+from core.ledger.tables import Worker
 from core.processes import host_identity
-from core.tables import Worker
 
 # What a dashboard needs itself: without store, broker or ticker it still shows what there is, and takes new jobs.
 _READY = "/readyz?exclude=store&exclude=broker&exclude=ticker"

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.accounts import count_users_who_can_sign_in, create_sign_in_link, ensure_admin
 from core.config import Settings, load_settings
-from core.database import Database
 from core.errors import VoicesketchError
-from core.migrating import MIGRATIONS, alone, migrate, upgrade
-from core.passwords import set_password
-from core.registry import PRODUCTION, register_model
+from core.ledger.database import Database
+from core.ledger.migrating import MIGRATIONS, alone, migrate, upgrade
+from core.models.registry import PRODUCTION, register_model
+from core.people.accounts import count_users_who_can_sign_in, create_sign_in_link, ensure_admin
+from core.people.passwords import set_password
 from core.store import Store
 
 __all__ = ["BUNDLED_MODEL", "MIGRATIONS", "main", "migrate", "prepare"]

@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest
+from core.ledger.tables import Item, Job, User
 from core.queries import ItemRow, items_by_id, visible_to
 from core.states import ITEM_WITH_FACE
-from core.tables import Item, Job, User
 
 # Recordings that both jobs have, those of which both have a face, or those of which only one has.
 Shown = Literal["common", "faces", "one_face"]

@@ -15,9 +15,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.config import Settings
+from core.ledger.tables import Artifact, Attempt, DatasetShard, Drawing, Item, Job, Recording, Worker
+from core.ledger.training_tables import JobFile
 from core.states import ITEM_WITH_FACE
-from core.tables import Artifact, Attempt, DatasetShard, Drawing, Item, Job, Recording, Worker
-from core.training_tables import JobFile
 
 GB = 10**9
 # Of a large job, so many items say what the others take of the store.

@@ -80,7 +80,7 @@ class QuotaExceeded(Permanent):
     """It would go over a limit that you work under.
 
     Attributes:
-        limit: its name, one of `core.quotas.Limit`; empty where a service did not tell.
+        limit: its name, one of `core.people.quotas.Limit`; empty where a service did not tell.
         most: that limit, with what is `used` of it and what was `wanted` beside.
         frees_at: when there is room, as far as that can be told.
     """

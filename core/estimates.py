@@ -15,9 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.costs import GB, Cost, Prices, bytes_of_a_face, seconds_covered
-from core.registry import resolve_model
+from core.ledger.tables import Attempt, Job, ModelVersion, User, Worker
+from core.models.registry import resolve_model
 from core.states import JOB_CLAIMABLE
-from core.tables import Attempt, Job, ModelVersion, User, Worker
 
 # Enough to even out short jobs, few enough to be of the machines that work now.
 _JOBS_MEASURED = 12
@@ -131,8 +131,8 @@ def in_words(seconds: float) -> str:
 def _ahead(session: Session, viewer: User, items: int, queue: str, priority: int) -> tuple[int, int]:
     """Recordings, and jobs of other kinds, that are claimed before the last recording of the new job.
 
-    Owners of one priority are served in turn (`core.leases.claim_chunk`), so of what others have, no more goes before
-    than the new job's owner has waiting.
+    Owners of one priority are served in turn (`core.claims.leases.claim_chunk`), so of what others have, no more goes
+    before than the new job's owner has waiting.
     """
     rows = session.execute(
         select(Job.kind, Job.owner_id, Job.priority, Job.pending + Job.leased).where(

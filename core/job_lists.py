@@ -18,9 +18,9 @@ from sqlalchemy import ColumnElement, String, and_, cast, false, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.errors import InvalidRequest
+from core.ledger.tables import Job, ModelVersion, User
 from core.queries import load_companions, visible_to
 from core.states import JobState
-from core.tables import Job, ModelVersion, User
 
 Sort = Literal["newest", "oldest", "name", "largest", "priority"]
 SORTS: tuple[Sort, ...] = get_args(Sort)

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from core.identifiers import new_id
-from core.schedule_tables import JobWebhook, WebhookDelivery
-from core.tables import Job
+from core.ledger.schedule_tables import JobWebhook, WebhookDelivery
+from core.ledger.tables import Job
 
 _COUNTS = ("total", "pending", "leased", "done", "cached", "failed", "skipped", "cancelled")
 

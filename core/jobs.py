@@ -16,16 +16,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core import audit
-from core.database import now
+from core.claims.moves import hold_job, move_items, move_job, settle_job
+from core.claims.outbox import ring
 from core.errors import Conflict, InvalidRequest
 from core.identifiers import new_id
-from core.moves import hold_job, move_items, move_job, settle_job
+from core.ledger.database import now
+from core.ledger.schedule_tables import JobWebhook
+from core.ledger.tables import Item, Job, Transition
+from core.models.registry import input_of, resolve_model
 from core.new_items import count_sent, enter_items, row_of
-from core.outbox import ring
-from core.quotas import Limit, require_room
-from core.registry import input_of, resolve_model
-from core.schedule_tables import JobWebhook
+from core.people import audit
+from core.people.quotas import Limit, require_room
 from core.specs import PROGRAM_KINDS, InferSpec, NewItem, PrepareSpec
 from core.states import (
     ITEM_RETRYABLE,
@@ -35,8 +36,7 @@ from core.states import (
     ItemState,
     JobState,
 )
-from core.tables import Item, Job, Transition
-from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+from core.training.specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
 MOST_LABELS = 16
 LONGEST_LABEL_NAME = 64

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from core import audit
-from core.database import now
+from core.claims.moves import hold_job
 from core.jobs import check_labels
-from core.moves import hold_job
-from core.tables import Job, Transition
+from core.ledger.database import now
+from core.ledger.tables import Job, Transition
+from core.people import audit
 
 
 def put_label(session: Session, job_id: str, name: str, value: str | None, *, actor: str) -> Job:

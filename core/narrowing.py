@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
-from core.mark_tables import FaceMark
+from core.ledger.mark_tables import FaceMark
+from core.ledger.tables import Item
 from core.states import ItemState
-from core.tables import Item
 
 
 @dataclass(frozen=True)

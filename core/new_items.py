@@ -21,10 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from core.prepared import OverRows, table_of
+from core.ledger.prepared import OverRows, table_of
+from core.ledger.tables import Item, Job, Recording, RecordingOwner
 from core.specs import NewItem
 from core.states import ItemState
-from core.tables import Item, Job, Recording, RecordingOwner
 
 
 class NewRow(NamedTuple):

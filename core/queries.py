@@ -14,12 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, case, func, select, true
 from sqlalchemy.orm import Session, aliased
 
-from core.accounts import Role
 from core.errors import NotFound
-from core.registry import input_of
-from core.specs import PROGRAM_KINDS
-from core.states import JOB_FINAL, ItemState, JobState
-from core.tables import (
+from core.ledger.tables import (
     Alias,
     Artifact,
     Drawing,
@@ -31,6 +27,10 @@ from core.tables import (
     Transition,
     User,
 )
+from core.models.registry import input_of
+from core.people.accounts import Role
+from core.specs import PROGRAM_KINDS
+from core.states import JOB_FINAL, ItemState, JobState
 
 _SEES_ALL = {Role.OPERATOR.value, Role.ADMIN.value, Role.VIEWER.value}
 _ROWS_AT_ONCE = 1000

@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, and_, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest
+from core.incoming.sources import share_recordings
 from core.jobs import create_job, job_of_key
+from core.ledger.tables import Drawing, Item, Job, ModelVersion, User
+from core.models.registry import input_of, resolve_model
 from core.queries import get_job
-from core.registry import input_of, resolve_model
-from core.sources import share_recordings
 from core.specs import InferSpec, NewItem
 from core.states import ItemState
-from core.tables import Drawing, Item, Job, ModelVersion, User
 
 # Those that the model has not drawn yet, those that failed in the job, or every recording of it.
 Which = Literal["missing", "failed", "all"]

@@ -1,8 +1,8 @@
 """States of jobs and items, and the moves between them.
 
 States decide; anything merely shown (what a worker is doing right now) lives elsewhere and is never branched on.
-The tables of allowed moves are enforced by the `WHERE` of every change in `core/jobs.py` and `core/leases.py`, and
-compared with the diagram of `docs/architecture.md` by a test.
+The tables of allowed moves are enforced by the `WHERE` of every change in `core/jobs.py` and
+`core/claims/leases.py`, and compared with the diagram of `docs/architecture.md` by a test.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.database import now
-from core.tables import Attempt, Job, Transition, User
+from core.ledger.database import now
+from core.ledger.tables import Attempt, Job, Transition, User
 
 MOST_MOVES = 500
 _MOST_ATTEMPTS = 20_000

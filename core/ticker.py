@@ -18,25 +18,25 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from core.advancing import advance
 from core.alive import leave_sign, silence_allowed
+from core.claims.leases import reap
+from core.claims.outbox import Doorbell, publish, ring_again
+from core.claims.workers import forget_dead_workers
 from core.config import Settings, load_settings
-from core.database import Database, now
 from core.errors import Retryable
-from core.firing import Pairs, fire_due, fire_for_pairs
-from core.leases import reap
-from core.model_deletion import remove_unregistered_files
-from core.outbox import Doorbell, publish, ring_again
-from core.presence import keep_noting
-from core.purging import purge
+from core.incoming.uploads import sweep
+from core.keeping.purging import purge
+from core.keeping.storage_use import SUM_SECONDS, sum_up
+from core.ledger.database import Database, now
+from core.models.deletion import remove_unregistered_files
+from core.people.quotas import enforce
 from core.queue import CeleryDoorbell, make_celery
-from core.quotas import enforce
-from core.storage_use import SUM_SECONDS, sum_up
+from core.schedules.advancing import advance
+from core.schedules.firing import Pairs, fire_due, fire_for_pairs
 from core.store import Store
-from core.telemetry import set_up_telemetry
-from core.uploads import sweep
+from core.watching.presence import keep_noting
+from core.watching.telemetry import set_up_telemetry
 from core.webhooks import deliver
-from core.workers import forget_dead_workers
 
 log = structlog.get_logger()
 

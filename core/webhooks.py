@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core.database import Database, now
 from core.identifiers import new_id
-from core.schedule_tables import JobWebhook, Schedule, ScheduleRun, WebhookDelivery
+from core.ledger.database import Database, now
+from core.ledger.schedule_tables import JobWebhook, Schedule, ScheduleRun, WebhookDelivery
 from core.webhook_sending import Answer, send
 
 Clock = Callable[[Session], datetime]

@@ -9,9 +9,9 @@ from flask_openapi3.models.security_scheme import SecurityScheme
 from flask_openapi3.openapi import OpenAPI
 
 from core.config import Settings
-from core.database import Database
 from core.errors import InvalidSettings
-from core.s3_sources import open_places
+from core.incoming.s3_sources import open_places
+from core.ledger.database import Database
 from core.store import Store
 from dashboard import deprecation, health, identity, limits, metrics, oidc, problems, request_log, security
 from dashboard.api import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 
-from core.accounts import count_users_who_can_sign_in
 from core.config import Settings
-from core.database import Database
 from core.errors import InvalidSettings
+from core.ledger.database import Database
+from core.people.accounts import count_users_who_can_sign_in
 
 
 def check_bind(host: str, settings: Settings, database: Database) -> None:

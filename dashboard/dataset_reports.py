@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from core.datasets.recipes import Recipe
 from core.errors import NotFound
-from core.recipes import Recipe
+from core.ledger.tables import DatasetVersion
 from core.store import Store
-from core.tables import DatasetVersion
 from dashboard.translation import phrase, phrase_of, said, written
 from dashboard.words import LEFT_OUT_WORDS, VALUE_WORDS
 

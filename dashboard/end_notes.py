@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
-from core.schedule_tables import JobWebhook, WebhookDelivery
-from core.tables import Job
+from core.ledger.schedule_tables import JobWebhook, WebhookDelivery
+from core.ledger.tables import Job
 from core.webhook_sending import check_url
 from core.webhooks import new_secret, notes_of_job
 from dashboard.services import services

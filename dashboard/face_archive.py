@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import IO, Any
 
-from core.contact_sheet import NOTICE
-from core.exports import Result, csv_lines
+from core.faces.contact_sheet import NOTICE
+from core.faces.exports import Result, csv_lines
 from core.queries import ItemRow
 from core.store import Store
 from dashboard.prefetching import fetched_ahead

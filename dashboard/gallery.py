@@ -12,11 +12,11 @@ from flask import request
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest
-from core.marks import count_favourites, marks_of
+from core.faces.marks import count_favourites, marks_of
+from core.ledger.tables import Job
 from core.narrowing import Narrowed
 from core.queries import ItemRow, items_page
 from core.states import ITEM_WITH_FACE, ItemState
-from core.tables import Job
 from dashboard.identity import viewer
 from dashboard.permissions import may_change
 

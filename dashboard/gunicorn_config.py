@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.config import load_settings
-from core.database import Database
 from core.errors import VoicesketchError
+from core.ledger.database import Database
 from dashboard.bind import check_bind
 
 worker_class = "dashboard.patient_worker.PatientWorker"  # gunicorn's gthread
@@ -51,7 +51,7 @@ def post_worker_init(worker: Any) -> None:
     Gunicorn would wait for them until it loses patience.
     """
     # Imported here: the parent process of gunicorn needs nothing of the app, and stays small.
-    from core.presence import keep_noting
+    from core.watching.presence import keep_noting
     from dashboard.api.events import close_streams
 
     stop = threading.Event()

@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 from sqlalchemy import text
 
 from core.errors import InvalidRequest
-from core.readiness import Readiness, readiness_of
+from core.watching.readiness import Readiness, readiness_of
 from dashboard.services import services
 
 bp = Blueprint("health", __name__)

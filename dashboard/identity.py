@@ -15,9 +15,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from core.database import now
-from core.tables import User
-from core.tokens import holder_of_token, note_use, role_level, scope_level
+from core.ledger.database import now
+from core.ledger.tables import User
+from core.people.tokens import holder_of_token, note_use, role_level, scope_level
 from dashboard import way_back
 from dashboard.api.blueprint import PREFIX
 from dashboard.api.scopes import may_only_ask

@@ -7,11 +7,11 @@ import time
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest
+from core.incoming.sources import recordings_of_job, share_recordings
 from core.jobs import create_job, job_of_key
-from core.sources import recordings_of_job, share_recordings
+from core.ledger.tables import Job, User
 from core.specs import InferSpec
-from core.tables import Job, User
-from core.tracing import tracer
+from core.watching.tracing import tracer
 from dashboard.api.schemas import NewJob, NewJobView
 from dashboard.api.views import job_view
 from dashboard.end_notes import Listener, listener

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import NotFound
-from core.metric_words import METRIC_GROUPS, in_order, metric_group
+from core.ledger.training_tables import JobFile
+from core.models.metric_words import METRIC_GROUPS, in_order, metric_group
 from core.store import Store
-from core.training_tables import JobFile
 from dashboard.spoken import metric_title
 from dashboard.translation import phrase, said
 

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from core.errors import Conflict, InvalidRequest, NotAllowed, NotFound, QuotaExceeded
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
 from core.labels import put_label
+from core.ledger.tables import Job, User
 from core.queries import get_job
-from core.tables import Job, User
 from dashboard.permissions import require_change
 from dashboard.services import services
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from jinja2 import Environment
 from pydantic import BaseModel
 
-from core.training_presets import PRESETS
-from core.training_specs import AfterTraining, AnalyseSpec, EvaluateSpec
+from core.training.presets import PRESETS
+from core.training.specs import AfterTraining, AnalyseSpec, EvaluateSpec
 from dashboard.navigation import link_words
 from dashboard.schedule_words import DAY_AND_MONTH_WORDS
 from dashboard.spec_form import FormGroup, form_of
@@ -35,27 +35,31 @@ _WORDS = (
     "dashboard/training_words.py",
     "dashboard/schedule_words.py",
     "dashboard/operating_words.py",
-    "core/metric_words.py",
-    "core/schedule_states.py",
+    "core/models/metric_words.py",
+    "core/schedules/states.py",
 )
 # Modules in which whatever reads like a sentence or a heading is shown on a page.
 _SENTENCES = (
-    "core/advancing.py",
+    "core/schedules/advancing.py",
     "core/costs.py",
-    "core/cron.py",
+    "core/schedules/cron.py",
     "core/estimates.py",
-    "core/firing.py",
-    "core/gate.py",
-    "core/layouts/*.py",
-    "core/manifest.py",
-    "core/health.py",
-    "core/metric_words.py",
-    "core/quotas.py",
-    "core/schedule_queries.py",
-    "core/schedule_runs.py",
-    "core/schedules.py",
+    "core/schedules/firing.py",
+    "core/models/gate.py",
+    "core/datasets/layouts/*.py",
+    "core/incoming/manifest.py",
+    "core/watching/health.py",
+    "core/models/metric_words.py",
+    "core/people/quotas.py",
+    "core/schedules/queries.py",
+    "core/schedules/runs.py",
+    "core/schedules/steering.py",
     "core/slips.py",
-    "core/training_*.py",
+    "core/training/parts.py",
+    "core/training/presets.py",
+    "core/training/queries.py",
+    "core/training/requests.py",
+    "core/training/specs.py",
     "dashboard/dataset_reports.py",
     "dashboard/job_reports.py",
     "dashboard/model_report.py",
@@ -155,7 +159,7 @@ def _of_settings() -> Iterator[Message]:
         for path, words in _labels(form_of(spec)):
             names.setdefault(words, path)
     for words, path in names.items():
-        yield Message(words, None, f"core/training_specs.py ({path})")
+        yield Message(words, None, f"core/training/specs.py ({path})")
 
 
 def _labels(group: FormGroup) -> Iterator[tuple[str, str]]:

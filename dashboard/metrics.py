@@ -23,13 +23,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.database import Database, now
-from core.readiness import Readiness
+from core.claims.worker_queries import WorkerRow, list_queues, list_workers
+from core.keeping.storage_use import storage_use
+from core.ledger.database import Database, now
+from core.ledger.tables import Attempt, Job, Outbox
 from core.states import AttemptState, ItemState
-from core.storage_use import storage_use
-from core.tables import Attempt, Job, Outbox
-from core.tallies import cumulated
-from core.worker_queries import WorkerRow, list_queues, list_workers
+from core.watching.readiness import Readiness
+from core.watching.tallies import cumulated
 from dashboard.health import readiness
 from dashboard.identity import viewer
 from dashboard.permissions import require_watcher

@@ -10,19 +10,19 @@ from markupsafe import Markup
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from core.dataset_queries import get_dataset
+from core.datasets.queries import get_dataset
 from core.errors import NotFound, StorageUnavailable
-from core.evaluations import evaluations_of
-from core.model_cards import card_text
-from core.model_comparison import ComparedMetric, compare_metrics
-from core.model_files import CARD, PAIR, PARTS, input_of
-from core.promotion import rollback_target
+from core.ledger.tables import Alias, DatasetVersion, Job, ModelVersion, User
+from core.ledger.training_tables import AliasMove, Evaluation
+from core.models.cards import card_text
+from core.models.comparison import ComparedMetric, compare_metrics
+from core.models.evaluations import evaluations_of
+from core.models.files import CARD, PAIR, PARTS, input_of
+from core.models.promotion import rollback_target
+from core.models.queries import Headline, actor_names, children_of, headlines, labels_of
+from core.models.registry import PRODUCTION, is_version_number
 from core.queries import get_job, visible_to
-from core.registry import PRODUCTION, is_version_number
-from core.registry_queries import Headline, actor_names, children_of, headlines, labels_of
 from core.store import Store
-from core.tables import Alias, DatasetVersion, Job, ModelVersion, User
-from core.training_tables import AliasMove, Evaluation
 from dashboard.markdown import render_markdown
 from dashboard.translation import phrase
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from core.accounts import Role
-from core.tables import User
-from core.tokens import role_level
+from core.ledger.tables import User
+from core.people.accounts import Role
+from core.people.tokens import role_level
 from dashboard.permissions import reach
 
 _EVERYBODY, _SENDERS, _OPERATORS, _ADMINS = (

@@ -20,13 +20,13 @@ from flask.typing import ResponseReturnValue
 from joserfc.errors import JoseError
 from sqlalchemy.exc import IntegrityError
 
-from core.accounts import Role
 from core.config import Settings
-from core.database import Database
 from core.errors import InvalidSettings, NotAllowed, ServiceUnreachable
-from core.people import admit
-from core.tables import User
-from core.tokens import role_level
+from core.ledger.database import Database
+from core.ledger.tables import User
+from core.people.accounts import Role
+from core.people.tokens import role_level
+from core.people.users import admit
 from dashboard.bind import is_loopback
 
 _NAME = "voicesketch_oidc"

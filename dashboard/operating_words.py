@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.retention_rules import Kept
+from core.keeping.rules import Kept
 
 WORKER_WORDS: dict[str, str] = {
     "working": "Working",

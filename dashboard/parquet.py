@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from core.exports import COLUMNS, Result
+from core.faces.exports import COLUMNS, Result
 
 _ROWS_OF_A_GROUP = 10_000
 

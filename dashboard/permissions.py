@@ -5,10 +5,10 @@ A token may have a narrower scope than its user's role; the lower of the two cou
 
 from __future__ import annotations
 
-from core.accounts import Role
 from core.errors import NotAllowed
-from core.tables import Job, User
-from core.tokens import role_level
+from core.ledger.tables import Job, User
+from core.people.accounts import Role
+from core.people.tokens import role_level
 from dashboard.identity import ceiling
 
 _SUBMITTER, _OPERATOR, _ADMIN = (

@@ -11,11 +11,11 @@ from datetime import datetime
 from flask import Flask
 from markupsafe import Markup
 
-from core.metric_words import metric_interval, metric_number
+from core.ledger.tables import Job
+from core.models.metric_words import metric_interval, metric_number
+from core.models.registry import input_of
 from core.queries import ItemRow
-from core.registry import input_of
 from core.states import ITEM_WITH_FACE, JOB_FINAL, JobState
-from core.tables import Job
 from dashboard.identity import viewer_or_none
 from dashboard.navigation import has_page, main_links, operate_links
 from dashboard.operating_words import LIMIT_WORDS

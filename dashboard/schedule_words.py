@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.schedule_states import RunState
+from core.schedules.states import RunState
 
 RUN_WORDS: dict[RunState, str] = {
     RunState.QUEUED: "Waiting",

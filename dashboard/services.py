@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from flask import current_app
 
 from core.config import Settings
-from core.database import Database
-from core.quotas import enforce
+from core.ledger.database import Database
+from core.people.quotas import enforce
 from core.store import Store
 
 _NAME = "voicesketch"

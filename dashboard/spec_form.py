@@ -1,6 +1,6 @@
 """A form for a spec, made of its JSON schema, so that a new setting is on the page as soon as it is in the spec.
 
-What a value may be is said once, in `core/training_specs.py`; a page shows it, and the API checks it.
+What a value may be is said once, in `core/training/specs.py`; a page shows it, and the API checks it.
 """
 
 from __future__ import annotations

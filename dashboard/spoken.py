@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from core.cron import in_words as cron_in_words
 from core.estimates import Estimate
-from core.metric_words import metric_words
-from core.schedule_tables import Schedule
+from core.ledger.schedule_tables import Schedule
+from core.models.metric_words import metric_words
+from core.schedules.cron import in_words as cron_in_words
 from dashboard.schedule_words import DAY_AND_MONTH_WORDS
 from dashboard.translation import ENGLISH, language, phrase, phrase_of, said, written
 

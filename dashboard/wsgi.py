@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.config import load_settings
-from core.telemetry import set_up_telemetry
+from core.watching.telemetry import set_up_telemetry
 from dashboard.app import create_app
 
 settings = load_settings()

@@ -7,14 +7,14 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-import core.mark_tables
-import core.retention_tables
-import core.schedule_tables
-import core.training_tables
-import core.upload_tables  # noqa: F401 - they enter their tables in the metadata
-from core.database import Database
-from core.migrating import LOCK_TIMEOUT_MILLISECONDS
-from core.tables import Base
+import core.ledger.mark_tables
+import core.ledger.retention_tables
+import core.ledger.schedule_tables
+import core.ledger.training_tables
+import core.ledger.upload_tables  # noqa: F401 - they enter their tables in the metadata
+from core.ledger.database import Database
+from core.ledger.migrating import LOCK_TIMEOUT_MILLISECONDS
+from core.ledger.tables import Base
 
 
 def run() -> None:
@@ -52,7 +52,7 @@ def _let_copies_take_places(connection: Connection) -> None:
 
 
 def _wait_for_nobody_long(connection: Connection) -> None:
-    """Who waits for a whole table keeps everybody waiting who comes after; `core.migrating` tries again later."""
+    """Who waits for a whole table keeps up everybody who comes after; `core.ledger.migrating` tries again later."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}")
         connection.commit()

@@ -15,9 +15,9 @@ import pytest
 from argon2 import PasswordHasher
 from pydantic import SecretStr
 
-from core import passwords
 from core.config import Settings
 from core.errors import NotFound
+from core.people import passwords
 from core.stack import seaweed
 from core.store import Store
 from tests import distribution

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.database import now
 from core.identifiers import new_id
 from core.jobs import enter_job
+from core.ledger.database import now
+from core.ledger.tables import DatasetVersion
 from core.specs import PrepareSpec
 from core.store import Store
-from core.tables import DatasetVersion
 
 NAME = "people"
 

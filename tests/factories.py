@@ -9,17 +9,14 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from core.accounts import Role, create_user
-from core.chunks import InferChunk
-from core.database import Database, now
+from core.claims.chunks import InferChunk
+from core.claims.leases import claim_chunk
+from core.claims.results import CouldNotDraw, Drawn, Outcome, publish_outcomes
+from core.claims.workers import register_worker
 from core.identifiers import new_id
 from core.jobs import create_job
-from core.leases import claim_chunk
-from core.objects import StoredObject, face_key, recording_key, spectrogram_key
-from core.results import CouldNotDraw, Drawn, Outcome, publish_outcomes
-from core.specs import InferSpec, NewItem
-from core.states import AttemptState, ItemState, JobState
-from core.tables import (
+from core.ledger.database import Database, now
+from core.ledger.tables import (
     Attempt,
     DatasetVersion,
     Item,
@@ -30,9 +27,12 @@ from core.tables import (
     Transition,
     User,
 )
-from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
-from core.training_tables import Evaluation
-from core.workers import register_worker
+from core.ledger.training_tables import Evaluation
+from core.objects import StoredObject, face_key, recording_key, spectrogram_key
+from core.people.accounts import Role, create_user
+from core.specs import InferSpec, NewItem
+from core.states import AttemptState, ItemState, JobState
+from core.training.specs import AnalyseSpec, EvaluateSpec, TrainSpec
 from tests.programs import Program, enter_running_job, finish_job
 
 ALL_FEATURES = ("ve_conv", "ast", "waveform", "picture", "landmarks", "embedding")

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
-from core.chunks import ClaimedItem, InferChunk
+from core.claims.chunks import ClaimedItem, InferChunk
+from core.claims.leases import claim_chunk
+from core.claims.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
+from core.claims.workers import register_worker
 from core.config import Settings
-from core.database import Database
-from core.face_landmarks import KEY as LANDMARKS
-from core.leases import claim_chunk
+from core.faces.landmarks import KEY as LANDMARKS
+from core.ledger.database import Database
 from core.objects import face_key, spectrogram_key, thumbnail_key
-from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
 from core.store import Store
-from core.workers import register_worker
 
 SIDE = 224
 

@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from core.database import Database, now
 from core.identifiers import new_id
+from core.ledger.database import Database, now
+from core.ledger.tables import Item, Job, Transition
+from core.ledger.training_tables import JobFile, LogLine, Measurement, TrainingProgress
 from core.states import ItemState, JobState
 from core.store import Store
-from core.tables import Item, Job, Transition
-from core.training_tables import JobFile, LogLine, Measurement, TrainingProgress
 
 
 @dataclass

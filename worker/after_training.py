@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.chunks import ProgramChunk
+from core.claims.chunks import ProgramChunk
 from core.errors import InvalidRequest, Permanent, Retryable
-from core.evaluations import enter_evaluation
-from core.gate import Verdict, judge, to_measure_first
+from core.ledger.tables import DatasetVersion, ModelVersion
+from core.ledger.training_tables import Evaluation
+from core.models.evaluations import enter_evaluation
+from core.models.gate import Verdict, judge, to_measure_first
+from core.models.promotion import promote
+from core.models.registry import input_of, pair_models, register_trained, resolve_model
 from core.objects import job_file_key
-from core.program_results import LeftFile, publish_file, publish_step
-from core.promotion import promote
-from core.registry import input_of, pair_models, register_trained, resolve_model
-from core.tables import DatasetVersion, ModelVersion
-from core.training_requests import model_references
-from core.training_specs import EvaluateSpec, TrainSpec
-from core.training_tables import Evaluation
+from core.training.program_results import LeftFile, publish_file, publish_step
+from core.training.requests import model_references
+from core.training.specs import EvaluateSpec, TrainSpec
 from worker.program_inputs import WhyStop, dataset_version
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.training_specs import AnalyseSpec
+from core.training.specs import AnalyseSpec
 from worker.evaluation.program import Steps, run_program, tell_files
 from worker.evaluation.request import read_request
 

@@ -11,10 +11,10 @@ import psutil
 from celery.signals import heartbeat_sent, worker_shutting_down
 
 from core.alive import leave_sign
+from core.claims.workers import drain_processes
 from core.config import load_settings
-from core.database import Database
+from core.ledger.database import Database
 from core.queue import make_celery
-from core.workers import drain_processes
 
 settings = load_settings()
 app = make_celery(settings, include=("worker.tasks",))

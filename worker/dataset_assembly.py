@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.dataset_plan import LeftOut, Person, Plan
-from core.recipes import SPLITS
+from core.datasets.plan import LeftOut, Person, Plan
+from core.datasets.recipes import SPLITS
 from worker.dataset_report import by_reason, report_files
 from worker.ml.preparation.shards import canonical_json
 from worker.ml.preparation.statistics import FrameSums

@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from core.dataset_plan import Plan, Shard
+from core.datasets.plan import Plan, Shard
+from core.datasets.recipes import Recipe
 from core.errors import InvalidRequest
 from core.progress import Progress
-from core.recipes import Recipe
 from worker.dataset_assembly import DATASET, AssembledDataset, assemble
 from worker.dataset_inputs import Changed
 from worker.ml.errors import ModelError

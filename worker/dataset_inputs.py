@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.dataset_plan import Entry
+from core.datasets.plan import Entry
+from core.datasets.recipes import FaceRecipe, Recipe
 from core.errors import NotFound, TooLarge
-from core.recipes import FaceRecipe, Recipe
 from worker.inputs import Decode
 from worker.ml.errors import ArrayError, AudioError, PictureError
 from worker.ml.images import Rgb, picture_png

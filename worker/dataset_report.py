@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from core.dataset_plan import LeftOut, Person, Plan
-from core.recipes import SPLITS, UNKNOWN
-from core.splits import age_group, is_age
+from core.datasets.plan import LeftOut, Person, Plan
+from core.datasets.recipes import SPLITS, UNKNOWN
+from core.datasets.splits import age_group, is_age
 from worker.ml.preparation.charts import bars_png, histogram_png, plain_style, shares_png
 from worker.ml.preparation.shards import canonical_json
 

@@ -16,19 +16,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.chunks import ClaimedStep, PrepareChunk
-from core.database import Database
-from core.dataset_plan import Plan, Shard
-from core.errors import LeaseLost, NotFound, Retryable
-from core.leases import release
-from core.objects import (
-    dataset_file_key,
-    dataset_plan_key,
-    dataset_shard_key,
-    dataset_sidecar_key,
-    recording_key,
-)
-from core.preparing import (
+from core.claims.chunks import ClaimedStep, PrepareChunk
+from core.claims.leases import release
+from core.datasets.plan import Plan, Shard
+from core.datasets.preparing import (
     VERSION,
     DatasetMade,
     PreparationOutcome,
@@ -38,7 +29,16 @@ from core.preparing import (
     shard_of_inputs,
     shards_of,
 )
-from core.registry import resolve_model
+from core.errors import LeaseLost, NotFound, Retryable
+from core.ledger.database import Database
+from core.models.registry import resolve_model
+from core.objects import (
+    dataset_file_key,
+    dataset_plan_key,
+    dataset_shard_key,
+    dataset_sidecar_key,
+    recording_key,
+)
 from core.store import Store
 from worker.decoding.decoders import Decoders
 from worker.ml.device_failures import is_lost_device, is_out_of_memory

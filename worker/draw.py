@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import InvalidRequest
-from core.intake import take_in_paths
-from core.manifest import Line
+from core.incoming.manifest import Line
 from core.names import FileNames
 from core.progress import Progress, Silent, make_progress
-from core.result_folder import (
+from core.submitting.intake import take_in_paths
+from core.submitting.result_folder import (
     CONTACT_SHEET,
     RESERVED,
     RESULTS,
@@ -38,7 +38,7 @@ from worker.ml.errors import AudioError, MediaError, ModelError, PictureError
 from worker.threads import share_cores
 
 if TYPE_CHECKING:
-    from core.contact_sheet import Tile
+    from core.faces.contact_sheet import Tile
     from worker.inputs import Given
     from worker.ml.drawing_models import DrawingModel, DrawnFace
 
@@ -261,7 +261,7 @@ def _finish(
     outcomes: list[Outcome], out: Path, version: str, kind: Literal["voice", "face"], *, as_json: bool
 ) -> None:
     """Write the table and the contact sheet, and say how it went."""
-    from core.contact_sheet import contact_sheet_png
+    from core.faces.contact_sheet import contact_sheet_png
 
     results = [outcome.result for outcome in outcomes]
     (out / RESULTS).write_text("".join(csv_lines(results)), encoding="utf-8", newline="")
@@ -293,7 +293,7 @@ def _finish(
 
 
 def _tile(outcome: Outcome, out: Path) -> Tile:
-    from core.contact_sheet import Tile
+    from core.faces.contact_sheet import Tile
 
     result = outcome.result
     face = (out / result.face).read_bytes() if result.face else None

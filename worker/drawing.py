@@ -21,12 +21,12 @@ from typing import Any
 
 import structlog
 
-from core.chunks import ClaimedItem, InferChunk
+from core.claims.chunks import ClaimedItem, InferChunk
+from core.claims.results import CouldNotDraw, Outcome
 from core.errors import Retryable
-from core.logs import at_work_on
-from core.results import CouldNotDraw, Outcome
 from core.store import Store
-from core.tracing import tracer
+from core.watching.logs import at_work_on
+from core.watching.tracing import tracer
 from worker.decoding.decoders import Decoders
 from worker.ml.audio import Limits
 from worker.ml.drawing_models import DrawnFace

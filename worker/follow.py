@@ -23,15 +23,15 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.config import Settings, load_settings
-from core.database import Database
 from core.errors import VoicesketchError
-from core.logs import at_work_on, set_up_logs
+from core.ledger.database import Database
+from core.ledger.tables import Attempt, Item, Job, Worker
 from core.states import AttemptState, ItemState
 from core.store import Store
-from core.tables import Attempt, Item, Job, Worker
-from core.training import TRAINING
-from core.training_requests import model_references
-from core.training_specs import TrainSpec
+from core.training.jobs import TRAINING
+from core.training.requests import model_references
+from core.training.specs import TrainSpec
+from core.watching.logs import at_work_on, set_up_logs
 from worker.program_inputs import ProgramInputs, Stopped
 from worker.program_work import PROGRAMS, environment_of_programs
 from worker.supervisor import Limits, Supervisor, Why

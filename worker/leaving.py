@@ -16,12 +16,12 @@ from celery.worker import state
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.claims.workers import drain_processes
 from core.config import Settings, load_settings
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import Attempt, Worker
 from core.processes import host_identity
 from core.states import AttemptState
-from core.tables import Attempt, Worker
-from core.workers import drain_processes
 
 log = structlog.get_logger()
 

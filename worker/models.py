@@ -10,13 +10,13 @@ import numpy as np
 import structlog
 import torch
 
-from core.cache_sweep import forget_deleted_models
 from core.config import Settings
-from core.database import Database
 from core.errors import NotFound, Retryable
-from core.registry import fetch_model
+from core.keeping.cache_sweep import forget_deleted_models
+from core.ledger.database import Database
+from core.ledger.tables import ModelVersion
+from core.models.registry import fetch_model
 from core.store import Store
-from core.tables import ModelVersion
 from worker.kept_models import KeptModels
 from worker.ml.device_failures import is_lost_device, is_out_of_memory
 from worker.ml.drawing_models import DrawingModel, DrawnFace, draw_faces, load_drawing_model

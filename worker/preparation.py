@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.dataset_plan import Shard
-from core.recipes import Recipe
+from core.datasets.plan import Shard
+from core.datasets.recipes import Recipe
 from worker.dataset_assembly import AssembledDataset, assemble
 from worker.dataset_inputs import Changed, Fetch, Input, InputReader, wants_landmarks
 from worker.inputs import Decode, read_input

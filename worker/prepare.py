@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from core.dataset_plan import Plan
+from core.datasets.layouts import LayoutOptions, plan_folder
+from core.datasets.plan import Plan
+from core.datasets.recipes import Recipe
 from core.errors import InvalidRequest
-from core.layouts import LayoutOptions, plan_folder
 from core.progress import Silent, make_progress
-from core.recipes import Recipe
 from worker.ml.errors import ModelError
 from worker.ml.full_disk import is_full
 

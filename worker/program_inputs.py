@@ -22,14 +22,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.config import Settings
-from core.database import Database
 from core.errors import NotFound, Permanent, Retryable, StorageUnavailable
-from core.model_files import holds
-from core.program_results import LeftFile, files_left
-from core.registry import fetch_model, resolve_model
+from core.ledger.database import Database
+from core.ledger.tables import DatasetVersion, Job, ModelVersion
+from core.models.files import holds
+from core.models.registry import fetch_model, resolve_model
 from core.states import JOB_FINAL
 from core.store import Store
-from core.tables import DatasetVersion, Job, ModelVersion
+from core.training.program_results import LeftFile, files_left
 from worker.dataset_cache import DatasetCache
 from worker.ml.full_disk import is_full
 from worker.supervisor import Why
@@ -119,7 +119,7 @@ class ProgramInputs:
         """Versions by field, and the folder of each by the label that the spec has for it.
 
         Args:
-            labels: by field, as `core.training_requests.model_references` answers them.
+            labels: by field, as `core.training.requests.model_references` answers them.
 
         Raises:
             NotFound, StorageUnavailable, Stopped, OSError.

@@ -20,11 +20,12 @@ from typing import IO
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.chunks import ProgramChunk
-from core.database import Database
+from core.claims.chunks import ProgramChunk
 from core.errors import LeaseLost, NotFound, Retryable
+from core.ledger.database import Database
 from core.objects import job_file_key
-from core.program_results import (
+from core.store import Store
+from core.training.program_results import (
     CHECKPOINTS,
     LeftFile,
     Line,
@@ -34,7 +35,6 @@ from core.program_results import (
     publish_file,
     publish_standing,
 )
-from core.store import Store
 from worker.ml.training.events import Event, File, Metrics, Note, Progress
 
 log = structlog.get_logger()

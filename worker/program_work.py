@@ -20,19 +20,19 @@ import structlog
 from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.chunks import ProgramChunk
+from core.claims.chunks import ProgramChunk
 from core.config import PREFIX, Settings
-from core.database import Database
 from core.errors import LeaseLost, Retryable, StorageUnavailable, VoicesketchError
-from core.evaluations import enter_evaluation
-from core.lineage import describe
-from core.model_cards import renew_card
-from core.program_results import give_back, give_back_killed, publish_failure, publish_step
+from core.ledger.database import Database
+from core.ledger.tables import DatasetVersion, Job, ModelVersion
+from core.models.cards import renew_card
+from core.models.evaluations import enter_evaluation
+from core.models.lineage import describe
 from core.store import Store
-from core.tables import DatasetVersion, Job, ModelVersion
-from core.training import MODEL
-from core.training_requests import model_references
-from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+from core.training.jobs import MODEL
+from core.training.program_results import give_back, give_back_killed, publish_failure, publish_step
+from core.training.requests import model_references
+from core.training.specs import AnalyseSpec, EvaluateSpec, TrainSpec
 from worker.ml.full_disk import is_full
 from worker.ml.training.events import Ended, Event, File, Progress
 from worker.program_inputs import ProgramInputs, Stopped, WhyStop

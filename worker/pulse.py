@@ -13,11 +13,11 @@ import time
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.claims.leases import attempts_to_stop, heartbeat
+from core.claims.workers import Orders, orders_of, tell_utilisation
 from core.config import Settings
-from core.database import Database
-from core.leases import attempts_to_stop, heartbeat
-from core.tallies import Tally
-from core.workers import Orders, orders_of, tell_utilisation
+from core.ledger.database import Database
+from core.watching.tallies import Tally
 from worker.utilisation import Meter
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.program_watching import ProgramLine, describe_progress
+from core.training.watching import ProgramLine, describe_progress
 from worker.ml.training.events import Ended, Event, Metrics, Note, Progress
 from worker.program_work import PROGRAMS
 from worker.supervisor import Limits, RunEnd, Supervisor, Why

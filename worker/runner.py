@@ -15,20 +15,20 @@ from contextvars import copy_context
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.chunks import Chunk, InferChunk, PrepareChunk, ProgramChunk
+from core.claims.chunks import Chunk, InferChunk, PrepareChunk, ProgramChunk
+from core.claims.leases import claim_chunk, is_work_waiting, release
+from core.claims.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
+from core.claims.workers import end_worker, register_worker
 from core.config import Settings
 from core.costs import charge
-from core.database import Database
 from core.errors import LeaseLost, Retryable, VoicesketchError
-from core.leases import claim_chunk, is_work_waiting, release
-from core.logs import at_work_on
-from core.program_results import is_mine
-from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome, publish_outcomes
+from core.ledger.database import Database
 from core.specs import PROGRAM_KINDS
 from core.states import ItemState
 from core.store import Store
-from core.tracing import tracer
-from core.workers import end_worker, register_worker
+from core.training.program_results import is_mine
+from core.watching.logs import at_work_on
+from core.watching.tracing import tracer
 from worker.dataset_work import DatasetWork
 from worker.decoding.decoders import Decoders
 from worker.drawing import BATCH, DrawingLine, OpenChunk

@@ -13,10 +13,10 @@ from typing import Literal
 
 import structlog
 
-from core.chunks import ClaimedItem, InferChunk
+from core.claims.chunks import ClaimedItem, InferChunk
+from core.claims.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome
 from core.errors import NotFound
 from core.objects import face_key, spectrogram_key, thumbnail_key
-from core.results import AlreadyDrawn, CouldNotDraw, Drawn, Outcome
 from core.store import Store
 from worker.decoding.decoders import Decoders
 from worker.inputs import Given

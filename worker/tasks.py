@@ -12,11 +12,11 @@ import structlog
 from celery import shared_task
 from celery.signals import setup_logging, worker_process_shutdown
 
+from core.claims.workers import end_worker
 from core.config import Settings, load_settings
-from core.database import Database
+from core.ledger.database import Database
 from core.queue import WORK_TASK
-from core.telemetry import set_up_telemetry
-from core.workers import end_worker
+from core.watching.telemetry import set_up_telemetry
 from worker.threads import share_cores
 
 if TYPE_CHECKING:

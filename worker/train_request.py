@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from core.training_specs import TrainSpec
+from core.training.specs import TrainSpec
 
 REQUEST = "request.json"
 

@@ -30,7 +30,7 @@ class Meter:
         self._nvml, self._gpu = _open_gpu(device)
 
     def measure(self) -> dict[str, Any]:
-        """See `core.workers.tell_utilisation`. Trainings run in child processes, which count in."""
+        """See `core.claims.workers.tell_utilisation`. Trainings run in child processes, which count in."""
         cpu, memory = _use(self._process)
         seen: dict[int, psutil.Process] = {}
         with contextlib.suppress(psutil.Error):

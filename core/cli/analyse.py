@@ -52,8 +52,8 @@ def analyse(
 ) -> None:
     """Show what a model makes of the voice, and what of the noise."""
     with told():
-        from core.program_options import checked
-        from core.training_specs import ANALYSES, AnalyseSpec
+        from core.training.options import checked
+        from core.training.specs import ANALYSES, AnalyseSpec
 
         spec = checked(
             AnalyseSpec,

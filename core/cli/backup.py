@@ -29,10 +29,10 @@ def backup(
 ) -> None:
     """Write everything of a place into one file, while it works."""
     with told():
-        from core.backup import back_up
-        from core.backup_format import new_file
+        from core.backups.backup import back_up
+        from core.backups.format import new_file
         from core.cli.showing import one_line, print_json, size
-        from core.database import Database
+        from core.ledger.database import Database
         from core.progress import make_progress
         from core.stack.keeping import settings_of_place
         from core.store import Store

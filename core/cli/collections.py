@@ -74,7 +74,7 @@ def add(
 ) -> None:
     """Add folders of people. What is there already is left alone, so the same folder may be added again."""
     with told():
-        from core.collection_sending import send_to_collection
+        from core.datasets.collection_sending import send_to_collection
         from core.progress import make_progress
 
         client = connect(url, token, data)

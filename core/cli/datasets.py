@@ -58,7 +58,7 @@ def download(
     """Fetch a dataset version, every file checked; run again, it fetches what is missing."""
     with told():
         from core.cli.showing import print_json
-        from core.dataset_downloads import download_dataset
+        from core.datasets.downloads import download_dataset
         from core.progress import make_progress
 
         client = connect(url, token, data)

@@ -32,8 +32,8 @@ def demo(
     """Start everything, draw a folder of recordings through the queue, stop."""
     with told():
         from core.errors import InvalidRequest
-        from core.result_folder import prepare_folder
-        from core.submission import submit_and_wait
+        from core.submitting.result_folder import prepare_folder
+        from core.submitting.submission import submit_and_wait
 
         # Said before anything is started.
         if not recordings.exists():

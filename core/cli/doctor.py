@@ -97,10 +97,10 @@ def _look(
 
 
 def _ask_parts(settings: Settings) -> dict[str, Any] | None:
-    from core.database import Database
     from core.errors import VoicesketchError
-    from core.health import check_health
+    from core.ledger.database import Database
     from core.store import Store
+    from core.watching.health import check_health
 
     try:
         database = Database(settings.database_url)

@@ -47,8 +47,8 @@ def evaluate(
 ) -> None:
     """Measure a model on a prepared dataset, with published numbers beside its own."""
     with told():
-        from core.program_options import checked
-        from core.training_specs import EvaluateSpec
+        from core.training.options import checked
+        from core.training.specs import EvaluateSpec
 
         models = {field: given for field, given in (("model", model), ("partner", partner)) if given}
         spec = checked(

@@ -43,7 +43,7 @@ def download(
     with told():
         from core.cli.showing import print_json
         from core.progress import make_progress
-        from core.submission import download as fetch
+        from core.submitting.submission import download as fetch
 
         client = connect(url, token, data)
         with make_progress() as progress:

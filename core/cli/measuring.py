@@ -12,7 +12,7 @@ import typer
 from core.cli.connection import connect
 
 if TYPE_CHECKING:
-    from core.training_specs import AnalyseSpec, EvaluateSpec
+    from core.training.specs import AnalyseSpec, EvaluateSpec
 
 
 class Part(StrEnum):

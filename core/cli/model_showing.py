@@ -10,7 +10,7 @@ import typer
 from core.cli.showing import moment, one_line, print_table, size
 from core.client.answers import ComparisonView
 from core.client_views import ModelView
-from core.metric_words import in_order, metric_interval, metric_number, metric_title
+from core.models.metric_words import in_order, metric_interval, metric_number, metric_title
 
 
 def print_models(models: Sequence[ModelView]) -> None:

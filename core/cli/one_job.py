@@ -50,7 +50,7 @@ def watch_job(client: Client, job_id: str, *, as_json: bool) -> None:
     """Ends the command with 1 unless everything of the job was done."""
     from core.progress import make_progress
     from core.specs import PROGRAM_KINDS
-    from core.submission import how_it_goes_on, wait
+    from core.submitting.submission import how_it_goes_on, wait
 
     if client.job(job_id).kind in PROGRAM_KINDS:
         from core.cli.programs import watch as watch_program

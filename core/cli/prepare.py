@@ -15,9 +15,9 @@ from core.slips import slip_words
 
 if TYPE_CHECKING:
     from core.client_views import JobView
-    from core.dataset_plan import Plan
-    from core.layouts import LayoutOptions
-    from core.recipes import Recipe
+    from core.datasets.layouts import LayoutOptions
+    from core.datasets.plan import Plan
+    from core.datasets.recipes import Recipe
 
 app = typer.Typer()
 
@@ -112,8 +112,8 @@ def prepare(
 ) -> None:
     """Prepare a dataset of voices and faces, split by people."""
     with told():
+        from core.datasets.layouts import LayoutOptions
         from core.errors import InvalidRequest
-        from core.layouts import LayoutOptions
 
         recipe = _recipe(
             {
@@ -141,7 +141,7 @@ def prepare(
             raise InvalidRequest(
                 "--out goes with --local; fetch what a service made: voicesketch datasets download"
             )
-        from core.dataset_sending import plan_paths, send_dataset
+        from core.datasets.sending import plan_paths, send_dataset
 
         if dry_run:
             _show_plan(plan_paths(paths, recipe, layout, options).plan, as_json=as_json)
@@ -164,7 +164,7 @@ def prepare(
                 progress=progress,
             )
             if wait:
-                from core.submission import wait as wait_for
+                from core.submitting.submission import wait as wait_for
 
                 job = wait_for(client, job.id, progress=progress)
         _show_job(job, as_json=as_json, waited=wait)
@@ -173,8 +173,8 @@ def prepare(
 def _recipe(values: dict[str, Any]) -> Recipe:
     from pydantic import ValidationError
 
+    from core.datasets.recipes import Recipe
     from core.errors import InvalidRequest
-    from core.recipes import Recipe
 
     try:
         return Recipe.model_validate(values)
@@ -247,7 +247,7 @@ def _become_local(
 
 def _show_plan(plan: Plan, *, as_json: bool) -> None:
     from core.cli.showing import print_json, print_plan
-    from core.dataset_counts import count_plan
+    from core.datasets.counts import count_plan
 
     counted = count_plan(plan)
     print_json(counted) if as_json else print_plan(counted)

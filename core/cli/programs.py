@@ -16,7 +16,7 @@ from core.cli.endings import Ending, end
 if TYPE_CHECKING:
     from core.client import Client
     from core.client_views import JobView
-    from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+    from core.training.specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
 
 def submit(
@@ -41,7 +41,7 @@ def submit(
 
 def watch(client: Client, job_id: str, *, as_json: bool) -> None:
     """Follows the job of a program to its end and says how it went."""
-    from core.program_watching import ProgramLine, watch_program
+    from core.training.watching import ProgramLine, watch_program
 
     with ProgramLine() as line:
         try:
@@ -60,7 +60,7 @@ def watch(client: Client, job_id: str, *, as_json: bool) -> None:
 def show(client: Client, job: JobView, *, as_json: bool) -> None:
     """One job of a program, with where it stands and what it ended with."""
     from core.cli.showing import moment, one_line, print_errors, print_json
-    from core.program_watching import describe_progress
+    from core.training.watching import describe_progress
 
     told = client.training(job.id)
     if as_json:
@@ -103,7 +103,7 @@ def become_local(
         folders: of models, by the field of the spec that names them; a reference that is a folder needs none.
     """
     from core.errors import InvalidRequest
-    from core.training_requests import model_references
+    from core.training.requests import model_references
 
     if out is None:
         raise InvalidRequest("With --local, say where everything goes: --out DIR.")

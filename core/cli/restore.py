@@ -26,9 +26,9 @@ def restore(
 ) -> None:
     """Bring a backup back into a new data folder, or into an empty database and bucket."""
     with told():
-        from core.backup_contents import Contents
-        from core.backup_restore import differing_settings, verify
-        from core.backup_restore import restore as bring_back
+        from core.backups.contents import Contents
+        from core.backups.restore import differing_settings, verify
+        from core.backups.restore import restore as bring_back
         from core.cli.showing import moment, one_line, print_json
         from core.progress import make_progress
         from core.stack.keeping import names_a_ledger, settings_of_place

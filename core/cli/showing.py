@@ -11,7 +11,7 @@ import typer
 
 from core.client_views import DatasetView, JobView
 from core.progress import describe, duration
-from core.submission import SubmitResult
+from core.submitting.submission import SubmitResult
 
 
 def print_json(value: Any) -> None:
@@ -98,7 +98,7 @@ def print_dataset(dataset: DatasetView) -> None:
 
 
 def print_plan(counted: Mapping[str, Any]) -> None:
-    """What `core.dataset_counts.count_plan` counted."""
+    """What `core.datasets.counts.count_plan` counted."""
     typer.echo(
         f"Layout {counted['layout']}: {counted['entries']:,} inputs of {counted['people']:,} people "
         f"in {counted['shards']:,} shards"

@@ -13,7 +13,7 @@ from core.cli.endings import Ending, end, told
 
 if TYPE_CHECKING:
     from core.client import Client
-    from core.submission import Order, SubmitResult
+    from core.submitting.submission import Order, SubmitResult
 
 app = typer.Typer()
 
@@ -81,12 +81,12 @@ def submit(
             "which": which.value,
         }
         if dry_run:
-            from core.submission import plan
+            from core.submitting.submission import plan
 
             _show_plan(plan(client, given, **order), as_json=as_json)
             return
         if wait or out:
-            from core.submission import submit_and_wait
+            from core.submitting.submission import submit_and_wait
 
             result = submit_and_wait(client, given, out, progress=True, **order)
         else:
@@ -121,8 +121,8 @@ def _submit_only(client: Client, given: list[str], order: Order) -> SubmitResult
     from dataclasses import replace
 
     from core.progress import make_progress
-    from core.submission import result_of, secret_of
-    from core.submission import submit as send
+    from core.submitting.submission import result_of, secret_of
+    from core.submitting.submission import submit as send
 
     with make_progress() as progress:
         job, batch = send(client, given, progress=progress, **order)

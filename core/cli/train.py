@@ -86,8 +86,8 @@ def train(
         from core.cli.programs import become_local, pairs, submit
         from core.cli.showing import print_json
         from core.errors import InvalidRequest
-        from core.program_options import checked, train_values
-        from core.training_specs import TrainSpec
+        from core.training.options import checked, train_values
+        from core.training.specs import TrainSpec
 
         if list_presets:
             _list(as_json=as_json)
@@ -142,7 +142,7 @@ def _check(answer: dict[str, Any]) -> None:
 
 def _list(*, as_json: bool) -> None:
     from core.cli.showing import print_json
-    from core.training_presets import PRESETS
+    from core.training.presets import PRESETS
 
     if as_json:
         print_json(

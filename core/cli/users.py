@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from core.config import Settings
-    from core.database import Database
+    from core.ledger.database import Database
+    from core.ledger.tables import User
     from core.stack.folder import DataFolder
-    from core.tables import User
 
 app = typer.Typer(no_args_is_help=True, help="Add people, and make sign-in links for them.")
 
@@ -43,7 +43,7 @@ def list_users(data: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
         from sqlalchemy import select
 
         from core.cli.showing import one_line
-        from core.tables import User
+        from core.ledger.tables import User
 
         with database.read() as session:
             users = session.scalars(select(User).order_by(User.created_at)).all()
@@ -67,8 +67,8 @@ def add(
 ) -> None:
     """Add somebody, and print a link with which they sign in."""
     with told(), _ledger(data) as (database, url):
-        from core.accounts import Role, create_sign_in_link, create_user
         from core.errors import InvalidRequest
+        from core.people.accounts import Role, create_sign_in_link, create_user
 
         if role not in set(Role):
             raise InvalidRequest(f"There is no role {role!r}; take one of: {', '.join(Role)}.")
@@ -83,7 +83,7 @@ def link(
 ) -> None:
     """Print a new sign-in link; it works once, within the hour."""
     with told(), _ledger(data) as (database, url):
-        from core.accounts import create_sign_in_link
+        from core.people.accounts import create_sign_in_link
 
         with database.write() as session:
             made = create_sign_in_link(session, _find(session, name), url)
@@ -101,7 +101,7 @@ def token(
 ) -> None:
     """Print a new API token; it is shown this once."""
     with told(), _ledger(data) as (database, _):
-        from core.accounts import issue_token
+        from core.people.accounts import issue_token
 
         with database.write() as session:
             made = issue_token(session, _find(session, name), called)
@@ -121,8 +121,8 @@ def password(
     with told(), _ledger(data) as (database, _):
         import sys
 
-        from core.audit import record
-        from core.passwords import set_password
+        from core.people.audit import record
+        from core.people.passwords import set_password
 
         with database.read() as session:
             user = _find(session, name)
@@ -159,7 +159,7 @@ def quota(
         "stored_bytes": stored_bytes,
     }
     with told(), _ledger(data) as (database, _):
-        from core.quotas import uses_of
+        from core.people.quotas import uses_of
 
         change = {limit: _amount(words) for limit, words in given.items() if words is not None}
         if change:
@@ -179,8 +179,8 @@ def quota(
 
 
 def _change_quota(database: Database, name: str, change: Mapping[str, int | str | None]) -> None:
-    from core.audit import record
-    from core.quotas import give_quotas
+    from core.people.audit import record
+    from core.people.quotas import give_quotas
 
     with database.write() as session:
         user = _find(session, name)
@@ -201,7 +201,7 @@ def _change_quota(database: Database, name: str, change: Mapping[str, int | str 
 def _amount(words: str) -> int | str | None:
     """A limit as it is given here; None for none, and `role` for that of the role."""
     from core.errors import InvalidRequest
-    from core.quotas import read_amount
+    from core.people.quotas import read_amount
 
     if words in ("none", "role"):
         return None if words == "none" else words
@@ -221,7 +221,7 @@ def _find(session: Session, name: str) -> User:
     from sqlalchemy import select
 
     from core.errors import NotFound
-    from core.tables import User
+    from core.ledger.tables import User
 
     user = session.scalar(select(User).where(User.name == name, User.disabled_at.is_(None)))
     if user is None:
@@ -235,10 +235,10 @@ def _ledger(data: Path) -> Iterator[tuple[Database, str]]:
     import os
 
     from core.config import load_settings
-    from core.database import Database
     from core.errors import Conflict, NotFound
-    from core.quotas import enforce
-    from core.schema_fit import Fit, fit_of
+    from core.ledger.database import Database
+    from core.ledger.schema_fit import Fit, fit_of
+    from core.people.quotas import enforce
     from core.stack.folder import DataFolder
     from core.stack.keeping import names_a_ledger
 

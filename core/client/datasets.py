@@ -12,7 +12,7 @@ from core.client_views import CollectionView, DatasetView, JobView
 
 class Datasets(Asking):
     def prepare_dataset(self, wanted: Mapping[str, Any], *, idempotency_key: str) -> JobView:
-        """Asks for a dataset of files that were sent before (`core.dataset_requests.NewDataset`)."""
+        """Asks for a dataset of files that were sent before (`core.datasets.requests.NewDataset`)."""
         headers = {"Idempotency-Key": idempotency_key}
         answer = self._ask(
             "POST", place("datasets"), json=dict(wanted), headers=headers, timeout=LONG_TIMEOUTS

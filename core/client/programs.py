@@ -12,7 +12,7 @@ from core.client_views import JobView
 
 class Programs(Asking):
     def train(self, wanted: Mapping[str, Any], *, idempotency_key: str) -> JobView:
-        """Asks for a training: the fields of `core.training_specs.TrainSpec`, with `name` and `priority`."""
+        """Asks for a training: the fields of `core.training.specs.TrainSpec`, with `name` and `priority`."""
         return self._program("trainings", wanted, idempotency_key)
 
     def evaluate(self, wanted: Mapping[str, Any], *, idempotency_key: str) -> JobView:

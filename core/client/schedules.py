@@ -28,11 +28,11 @@ class Schedules(Asking):
         return self._read(answers.Preview, "POST", place("schedules", "preview"), json=body)
 
     def create_schedule(self, wanted: Mapping[str, Any]) -> ScheduleView:
-        """Makes a schedule (`core.schedule_specs.NewSchedule`); its secret is told this once."""
+        """Makes a schedule (`core.schedules.specs.NewSchedule`); its secret is told this once."""
         return self._schedule("POST", place("schedules"), json=dict(wanted), once=True)
 
     def edit_schedule(self, name: str, change: Mapping[str, Any]) -> ScheduleView:
-        """Changes what is given (`core.schedule_specs.ScheduleChange`)."""
+        """Changes what is given (`core.schedules.specs.ScheduleChange`)."""
         return self._schedule("PATCH", place("schedules", name), json=dict(change))
 
     def pause_schedule(self, name: str) -> ScheduleView:

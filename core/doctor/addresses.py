@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from core.config import Settings
 from core.doctor.findings import Finding
-from core.presence import Presence
+from core.watching.presence import Presence
 
 PART = "addresses"
 SHORTEST_KEY = 32

@@ -11,12 +11,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from core.database import Database, is_pooled, now
 from core.doctor.findings import Finding
 from core.errors import InvalidSettings
-from core.presence import Presence
-from core.schema_fit import Fit, compare, known_revisions, revision_of
-from core.tables import Worker
+from core.ledger.database import Database, is_pooled, now
+from core.ledger.schema_fit import Fit, compare, known_revisions, revision_of
+from core.ledger.tables import Worker
+from core.watching.presence import Presence
 
 PART = "ledger"
 OLDEST_POSTGRESQL = 150000  # as the server numbers itself

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.claims.worker_queries import list_queues
 from core.code_identity import code_name
 from core.doctor.findings import Finding
-from core.presence import Presence
-from core.tables import Worker
-from core.worker_queries import list_queues
+from core.ledger.tables import Worker
+from core.watching.presence import Presence
 
 LONG_SECONDS = 60.0  # a worker enters itself with its first work
 _NAMED = 5

@@ -11,7 +11,6 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.config import Settings
-from core.database import Database
 from core.doctor import (
     addresses,
     broker,
@@ -25,8 +24,9 @@ from core.doctor import (
     weights,
 )
 from core.doctor.findings import Finding
-from core.presence import Presence, present
+from core.ledger.database import Database
 from core.store import Store
+from core.watching.presence import Presence, present
 
 
 def of_this_machine(data: Path, facts: Mapping[str, Any], environ: Mapping[str, str]) -> list[Finding]:

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from core.doctor.findings import Finding
 from core.errors import NotFound, Retryable
-from core.model_files import CONFIG, WEIGHTS
-from core.registry import PRODUCTION
+from core.ledger.tables import Alias, ModelVersion
+from core.models.files import CONFIG, WEIGHTS
+from core.models.registry import PRODUCTION
 from core.store import Store
-from core.tables import Alias, ModelVersion
 
 PART = "weights"
 _READ_AT_ONCE = 1 << 20

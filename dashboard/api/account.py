@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from core.quotas import uses_of
+from core.people.quotas import uses_of
 from dashboard.api.account_schemas import QuotaView, quota_view
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Me

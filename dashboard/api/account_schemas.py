@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.accounts import Role
-from core.passwords import LONGEST, SHORTEST
-from core.quotas import MOST, Use
-from core.tables import Secret, User
-from core.tokens import Scope, scope_name
+from core.ledger.tables import Secret, User
+from core.people.accounts import Role
+from core.people.passwords import LONGEST, SHORTEST
+from core.people.quotas import MOST, Use
+from core.people.tokens import Scope, scope_name
 
 
 class PasswordChange(BaseModel):

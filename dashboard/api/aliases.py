@@ -8,11 +8,11 @@ from typing import Any, cast
 from flask import Response
 from sqlalchemy.orm import Session
 
-from core.audit import list_entries
-from core.promotion import moves_of, promote, rollback
-from core.registry import input_of
-from core.registry_queries import actor_names, labels_of, list_aliases
-from core.training_tables import AliasMove
+from core.ledger.training_tables import AliasMove
+from core.models.promotion import moves_of, promote, rollback
+from core.models.queries import actor_names, labels_of, list_aliases
+from core.models.registry import input_of
+from core.people.audit import list_entries
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.models import find_model
 from dashboard.api.registry_schemas import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Response, url_for
 from sqlalchemy import select
 
-from core.collection_planning import count_pairs
-from core.collections import (
+from core.datasets.collection_planning import count_pairs
+from core.datasets.collections import (
     add_files,
     count_files,
     ensure_collection,
@@ -15,8 +15,8 @@ from core.collections import (
     list_collections,
 )
 from core.errors import InvalidRequest
-from core.schedule_specs import Source
-from core.schedule_tables import Collection, CollectionFile
+from core.ledger.schedule_tables import Collection, CollectionFile
+from core.schedules.specs import Source
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schedule_schemas import (
     AddedFiles,

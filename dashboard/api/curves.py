@@ -7,18 +7,18 @@ import math
 
 from flask import Response
 
-from core.curves import read_curves
 from core.errors import NotFound
+from core.ledger.training_tables import TrainingProgress
 from core.queries import get_job
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL
-from core.training_queries import (
+from core.training.curves import read_curves
+from core.training.queries import (
     file_of,
     list_evaluations,
     progress_of,
     trained_models,
 )
-from core.training_tables import TrainingProgress
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import JobPath
 from dashboard.api.watching_schemas import (

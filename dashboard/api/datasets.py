@@ -8,14 +8,14 @@ from typing import Any
 from flask import Response, url_for
 from sqlalchemy.exc import IntegrityError
 
-from core.dataset_plan import Plan
-from core.dataset_queries import get_dataset, list_datasets
-from core.dataset_requests import plan_dataset
-from core.dataset_specs import NewDataset
+from core.datasets.plan import Plan
+from core.datasets.preparing import create_prepare_job
+from core.datasets.queries import get_dataset, list_datasets
+from core.datasets.requests import plan_dataset
+from core.datasets.specs import NewDataset
 from core.errors import NotFound, QuotaExceeded
 from core.jobs import job_of_key
-from core.preparing import create_prepare_job
-from core.tables import DatasetVersion, User
+from core.ledger.tables import DatasetVersion, User
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.dataset_schemas import (
     DatasetDetails,

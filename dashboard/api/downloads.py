@@ -9,14 +9,14 @@ from typing import Any
 
 from flask import Response
 
-from core.contact_sheet import Tile, contact_sheet_png
 from core.errors import Conflict, NotFound
-from core.exports import Choice, check_items, chosen_results
+from core.faces.contact_sheet import Tile, contact_sheet_png
+from core.faces.exports import Choice, check_items, chosen_results
+from core.faces.sheet_pdf import pdf_pieces
+from core.ledger.tables import Job
 from core.names import safe_stem
 from core.queries import get_item, get_job
-from core.sheet_pdf import pdf_pieces
 from core.states import ITEM_WITH_FACE, ItemState
-from core.tables import Job
 from core.webhooks import notes_of_job
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
 from dashboard.api.object_response import disposition

@@ -17,13 +17,13 @@ from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 
-from core.database import Database
 from core.errors import NotFound
+from core.ledger.database import Database
+from core.ledger.tables import User
 from core.queries import changed_items, get_job, last_transition_id
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL
-from core.tables import User
-from core.training_queries import news_mark
+from core.training.queries import news_mark
 from dashboard.api.blueprint import api_blueprint
 from dashboard.api.mark_news import MarkNews
 from dashboard.api.schemas import EventsQuery, JobPath

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from core.exports import RESERVED
+from core.faces.exports import RESERVED
 from core.names import FileNames
 from core.queries import ItemRow, item_names
 from core.states import ITEM_WITH_FACE

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response
 
 from core.errors import NotFound
-from core.face_landmarks import HEAD_BYTES, read_landmarks
+from core.faces.landmarks import HEAD_BYTES, read_landmarks
 from core.names import safe_stem
 from core.queries import ItemRow, get_item, get_job
 from core.states import ITEM_WITH_FACE
@@ -22,7 +22,7 @@ from dashboard.services import services
 
 api = api_blueprint("files", "Pictures and recordings. They answer Range and If-None-Match.")
 
-# Media types that `core/recordings.py` tells by the first bytes, with the ending people expect.
+# Media types that `core/incoming/recordings.py` tells by the first bytes, with the ending people expect.
 _AUDIO_ENDINGS = {
     "audio/flac": ".flac",
     "audio/ogg": ".ogg",

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from flask import Response, current_app, url_for
 
-from core.face_origins import origin_of
-from core.marks import marks_of
+from core.faces.marks import marks_of
+from core.faces.origins import origin_of
 from core.narrowing import Narrowed, anchors, item_ids
 from core.queries import get_item, get_job, items_page
 from core.states import ITEM_WITH_FACE, ItemState

@@ -11,11 +11,11 @@ from flask import Response, url_for
 from zipstream import ZIP_STORED, ZipStream
 
 from core.errors import NotFound
+from core.ledger.training_tables import JobFile
 from core.names import safe_stem
 from core.queries import get_job
 from core.store import Store
-from core.training_queries import file_of, files_of
-from core.training_tables import JobFile
+from core.training.queries import file_of, files_of
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.object_response import disposition, object_response
 from dashboard.api.schemas import JobPath

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from flask import Response
 
 from core.jobs import set_priority
+from core.people.quotas import refusal_of
 from core.queries import get_job
-from core.quotas import refusal_of
 from core.reruns import Wanted, plan_rerun, rerun_job
 from core.throughput import throughput, timeline
 from dashboard.api.blueprint import answer, api_blueprint

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from core.errors import QuotaExceeded
 from core.job_lists import JobFilter, find_jobs, parse_since
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
+from core.ledger.tables import Job, User
 from core.queries import get_job
 from core.states import JobState
-from core.tables import Job, User
 from dashboard.api.blueprint import answer, api_blueprint, parse_states
 from dashboard.api.schemas import (
     JobPage,

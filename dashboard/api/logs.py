@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from core.queries import get_job
-from core.training_queries import log_after
+from core.training.queries import log_after
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import JobPath
 from dashboard.api.watching_schemas import LogLineView, LogQuery, LogView

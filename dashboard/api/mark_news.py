@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from core.database import Database, now
-from core.marks import marked_since
+from core.faces.marks import marked_since
+from core.ledger.database import Database, now
+from core.ledger.tables import Job, User
 from core.queries import visible_to
-from core.tables import Job, User
 from dashboard.api.views import mark_view
 
 _AT_ONCE = 200

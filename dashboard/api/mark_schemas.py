@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.marks import LONGEST_NOTE, MOST_AT_ONCE
+from core.faces.marks import LONGEST_NOTE, MOST_AT_ONCE
 from dashboard.api.schemas import ItemId
 
 

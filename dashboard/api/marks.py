@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from core.marks import put_mark, star_many
+from core.faces.marks import put_mark, star_many
 from core.queries import get_job
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.mark_schemas import ManyMarks, MarkChange, Marked

@@ -11,12 +11,12 @@ from flask import Response
 from zipstream import ZIP_STORED, ZipStream
 
 from core.errors import NotFound, StorageUnavailable
-from core.evaluations import evaluations_of
-from core.metric_words import metric_title
-from core.model_comparison import ComparedMetric, compare_versions
-from core.registry_queries import children_of, labels_of
+from core.ledger.tables import DatasetVersion, ModelVersion
+from core.models.comparison import ComparedMetric, compare_versions
+from core.models.evaluations import evaluations_of
+from core.models.metric_words import metric_title
+from core.models.queries import children_of, labels_of
 from core.store import Store
-from core.tables import DatasetVersion, ModelVersion
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.models import find_model
 from dashboard.api.object_response import disposition

@@ -14,10 +14,11 @@ from flask import Response, request
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidRequest, NotFound, TooLarge
-from core.metric_words import metric_title
-from core.model_deletion import delete_model
-from core.queries import aliases_of, list_models
-from core.registry import (
+from core.ledger.tables import ModelVersion
+from core.models.deletion import delete_model
+from core.models.metric_words import metric_title
+from core.models.queries import Headline, headlines
+from core.models.registry import (
     UploadedFile,
     input_of,
     pair_models,
@@ -25,8 +26,7 @@ from core.registry import (
     resolve_model,
     take_in_model_file,
 )
-from core.registry_queries import Headline, headlines
-from core.tables import ModelVersion
+from core.queries import aliases_of, list_models
 from dashboard.api.blueprint import PREFIX, answer, api_blueprint
 from dashboard.api.object_response import object_response
 from dashboard.api.registry_schemas import DeleteQuery, DeletionView

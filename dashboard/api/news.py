@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from flask import Response
 
-from core.database import Database
-from core.news import Marks, moved_jobs, read_marks
-from core.tables import User
+from core.ledger.database import Database
+from core.ledger.tables import User
+from core.watching.news import Marks, moved_jobs, read_marks
 from dashboard.api import events
 from dashboard.api.blueprint import api_blueprint
 from dashboard.api.mark_news import MarkNews

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
-from core.draining import drain_worker, undrain_worker
-from core.worker_queries import get_worker, list_queues, list_workers
+from core.claims.draining import drain_worker, undrain_worker
+from core.claims.worker_queries import get_worker, list_queues, list_workers
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.operating_schemas import (
     QueueList,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from core.worker_queries import QueueRow, WorkerRow
+from core.claims.worker_queries import QueueRow, WorkerRow
 
 
 class ChunkView(BaseModel):

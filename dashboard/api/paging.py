@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.database import Database
+from core.ledger.database import Database
 from core.queries import ItemRow, items_page
 
 _ROWS_AT_ONCE = 1000

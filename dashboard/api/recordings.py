@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Response, request
 
 from core.errors import NotFound, TooLarge
+from core.incoming.recordings import take_in
+from core.ledger.tables import Recording
 from core.queries import find_recording
-from core.recordings import take_in
-from core.tables import Recording
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem, RecordingPath, RecordingView
 from dashboard.identity import viewer

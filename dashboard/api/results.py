@@ -8,11 +8,11 @@ from typing import Any
 
 from flask import Response
 
-from core.exports import Choice, Result, check_items, chosen_results, csv_lines, json_line, results
+from core.faces.exports import Choice, Result, check_items, chosen_results, csv_lines, json_line, results
+from core.ledger.tables import Job
 from core.names import safe_stem
 from core.queries import ItemRow, get_job, model_label
 from core.states import ItemState
-from core.tables import Job
 from dashboard.api.blueprint import api_blueprint, parse_states
 from dashboard.api.object_response import disposition
 from dashboard.api.paging import every_item

@@ -7,13 +7,13 @@ from datetime import datetime
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.erasure import Erased, erase, find_user, preview_erasure
 from core.errors import InvalidRequest
-from core.purging import purge
-from core.retention import preview
-from core.retention_rules import MOST_DAYS, Kept, list_rules, remove_rule, set_rule
-from core.retention_tables import RetentionRule
-from core.tables import User
+from core.keeping.erasure import Erased, erase, find_user, preview_erasure
+from core.keeping.purging import purge
+from core.keeping.retention import preview
+from core.keeping.rules import MOST_DAYS, Kept, list_rules, remove_rule, set_rule
+from core.ledger.retention_tables import RetentionRule
+from core.ledger.tables import User
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem
 from dashboard.identity import viewer

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.schedule_specs import NAME, CatchUp, Overlap, Retraining
-from core.schedule_states import RunState
+from core.schedules.specs import NAME, CatchUp, Overlap, Retraining
+from core.schedules.states import RunState
 
 
 class CollectionPath(BaseModel):

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from flask import url_for
 from sqlalchemy.orm import Session
 
-from core.cron import check_zone
-from core.database import now
-from core.schedule_queries import next_times, notes_of
-from core.schedule_specs import Retraining
-from core.schedule_states import SENTENCES
-from core.schedule_tables import Schedule, ScheduleRun, WebhookDelivery
-from core.tables import User
+from core.ledger.database import now
+from core.ledger.schedule_tables import Schedule, ScheduleRun, WebhookDelivery
+from core.ledger.tables import User
+from core.schedules.cron import check_zone
+from core.schedules.queries import next_times, notes_of
+from core.schedules.specs import Retraining
+from core.schedules.states import SENTENCES
 from dashboard.api.schedule_schemas import FireTime, NoteView, RunView, ScheduleLinks, ScheduleView
 from dashboard.permissions import may_schedule
 from dashboard.spoken import when_words

@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Response
 from sqlalchemy.orm import Session
 
-from core import schedules
-from core.cron import check_cron, next_fire_times
-from core.database import now
-from core.schedule_queries import get_run, list_runs, list_schedules
-from core.schedule_specs import NewSchedule, ScheduleChange
-from core.schedule_tables import Schedule
-from core.tables import User
+from core.ledger.database import now
+from core.ledger.schedule_tables import Schedule
+from core.ledger.tables import User
+from core.schedules import steering as schedules
+from core.schedules.cron import check_cron, next_fire_times
+from core.schedules.queries import get_run, list_runs, list_schedules
+from core.schedules.specs import NewSchedule, ScheduleChange
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schedule_schemas import (
     Gone,

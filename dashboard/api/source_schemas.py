@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.quotas import MOST
+from core.people.quotas import MOST
 from core.specs import NewItem
 from dashboard.api.schemas import CostView
 

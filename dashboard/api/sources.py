@@ -6,14 +6,14 @@ from dataclasses import asdict, replace
 
 from flask import Response, request
 
-from core import s3_sources
 from core.costs import prices_of
 from core.errors import Permanent, TooLarge
 from core.estimates import estimate
+from core.incoming import s3_sources
+from core.incoming.manifest import check_manifest
+from core.incoming.sources import known_recordings
 from core.jobs import too_many
-from core.manifest import check_manifest
-from core.quotas import refusal_of
-from core.sources import known_recordings
+from core.people.quotas import refusal_of
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem
 from dashboard.api.source_schemas import (

@@ -8,8 +8,8 @@ from typing import Any
 from flask import Response
 from pydantic import BaseModel, Field
 
-from core.health import check_health
-from core.storage_use import storage_use
+from core.keeping.storage_use import storage_use
+from core.watching.health import check_health
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.identity import viewer
 from dashboard.permissions import require_operations

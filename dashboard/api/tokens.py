@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Response
 
-from core.audit import record
 from core.errors import NotAllowed
-from core.passwords import end_sessions, is_password_of, set_password
-from core.tables import User
-from core.tokens import list_tokens, new_token, revoke_token
+from core.ledger.tables import User
+from core.people.audit import record
+from core.people.passwords import end_sessions, is_password_of, set_password
+from core.people.tokens import list_tokens, new_token, revoke_token
 from dashboard import identity
 from dashboard.api.account_schemas import (
     NewTokenView,

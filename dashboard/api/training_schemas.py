@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, RootModel
 
-from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+from core.training.specs import AnalyseSpec, EvaluateSpec, TrainSpec
 
 _PRIORITY = Field(0, ge=-100, le=100, description="Higher goes first; above 0 is for operators.")
 _WEBHOOK = Field(

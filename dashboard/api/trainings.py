@@ -8,13 +8,13 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import QuotaExceeded
 from core.jobs import job_of_key
+from core.ledger.tables import User
 from core.queries import get_job
 from core.slips import slip_words
-from core.tables import User
-from core.training import create_program_job, run_again
-from core.training_presets import PRESETS
-from core.training_requests import check_training
-from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
+from core.training.jobs import create_program_job, run_again
+from core.training.presets import PRESETS
+from core.training.requests import check_training
+from core.training.specs import AnalyseSpec, EvaluateSpec, TrainSpec
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import JobPath, JobView, NewJobHeaders, NewJobView, Problem
 from dashboard.api.training_schemas import (

@@ -8,12 +8,12 @@ from typing import IO, cast
 
 from flask import Response, request
 
-from core import uploads
-from core.archives import MOST_ARCHIVE_BYTES, unpack
 from core.errors import TooLarge
+from core.incoming import uploads
+from core.incoming.archives import MOST_ARCHIVE_BYTES, unpack
+from core.ledger.tables import User
+from core.ledger.upload_tables import Upload
 from core.store import Store
-from core.tables import User
-from core.upload_tables import Upload
 from dashboard.api.blueprint import answer, api_blueprint
 from dashboard.api.schemas import Problem
 from dashboard.api.source_schemas import (

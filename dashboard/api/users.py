@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response
 
-from core import people
 from core.errors import InvalidRequest
-from core.quotas import uses_of
+from core.people import users as people
+from core.people.quotas import uses_of
 from dashboard.api.account_schemas import (
     NewUserView,
     QuotaView,

@@ -8,13 +8,13 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from core.costs import Cost, cost_of, prices_of
-from core.dataset_queries import dataset_label
-from core.mark_tables import FaceMark
+from core.datasets.queries import dataset_label
+from core.ledger.mark_tables import FaceMark
+from core.ledger.tables import Job
 from core.queries import ItemRow, errors_by_code, eta_seconds, job_input, model_label, owner_name
 from core.specs import PROGRAM_KINDS
 from core.states import ITEM_WITH_FACE, JOB_FINAL
-from core.tables import Job
-from core.training_queries import progress_of
+from core.training.queries import progress_of
 from dashboard.api.schemas import (
     CostView,
     ErrorCount,

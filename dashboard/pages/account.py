@@ -6,9 +6,9 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.errors import InvalidRequest, NotAllowed
-from core.passwords import end_sessions
-from core.quotas import uses_of
-from core.tokens import Scope, list_tokens, new_token, revoke_token
+from core.people.passwords import end_sessions
+from core.people.quotas import uses_of
+from core.people.tokens import Scope, list_tokens, new_token, revoke_token
 from dashboard import identity
 from dashboard.api.account_schemas import token_view
 from dashboard.api.tokens import change_password

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from core.audit import list_entries
-from core.registry_queries import actor_names
+from core.models.queries import actor_names
+from core.people.audit import list_entries
 from dashboard.identity import viewer
 from dashboard.permissions import require_audit
 from dashboard.services import services

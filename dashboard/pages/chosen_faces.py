@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from core.exports import Choice, check_items
+from core.faces.exports import Choice, check_items
 from core.queries import get_job
 from dashboard.api.downloads import sheet_of
 from dashboard.api.results import zip_of

@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from core.comparison import SHOWN, Shown, compare_jobs, find_partners
+from core.ledger.tables import Job
 from core.queries import get_job, load_companions, model_label
-from core.tables import Job
 from dashboard.identity import viewer
 from dashboard.services import services
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from core.dataset_queries import get_dataset, list_datasets
+from core.datasets.layouts import LAYOUTS
+from core.datasets.queries import get_dataset, list_datasets
+from core.datasets.recipes import SPLITS
 from core.errors import NotFound
-from core.layouts import LAYOUTS
+from core.ledger.tables import Job, ModelVersion, User
 from core.queries import get_job, list_models
-from core.recipes import SPLITS
-from core.tables import Job, ModelVersion, User
 from dashboard.dataset_reports import read_report
 from dashboard.identity import viewer
 from dashboard.permissions import may_submit, require_submitter

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from flask import Blueprint, render_template, request
 
-from core.dataset_queries import list_datasets
+from core.datasets.queries import list_datasets
+from core.ledger.tables import ModelVersion
+from core.models.registry import input_of
 from core.queries import list_models
-from core.registry import input_of
 from core.states import JOB_FINAL
-from core.tables import ModelVersion
-from core.training_queries import files_of, get_evaluation, list_evaluations, list_programs
-from core.training_specs import AnalyseSpec, EvaluateSpec
+from core.training.queries import files_of, get_evaluation, list_evaluations, list_programs
+from core.training.specs import AnalyseSpec, EvaluateSpec
 from dashboard.identity import viewer
 from dashboard.job_reports import metric_rows, report_of
 from dashboard.permissions import may_change_models, require_trainer

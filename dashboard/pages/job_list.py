@@ -11,15 +11,15 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.accounts import Role
-from core.dataset_queries import dataset_label
+from core.datasets.queries import dataset_label
 from core.errors import InvalidRequest
 from core.job_lists import SORTS, JobFilter, Sort, find_jobs, parse_since
-from core.news import read_marks
+from core.ledger.tables import Job, ModelVersion, User
+from core.people.accounts import Role
 from core.queries import model_label
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_FINAL, JobState
-from core.tables import Job, ModelVersion, User
+from core.watching.news import read_marks
 from dashboard.identity import viewer
 from dashboard.job_steering import ACTIONS, Action, Outcome, steer
 from dashboard.permissions import may_change, may_submit, require_submitter

@@ -14,9 +14,12 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from core.costs import cost_of, prices_of
-from core.dataset_queries import dataset_of
+from core.datasets.queries import dataset_of
 from core.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from core.jobs import cancel_job, pause_job, resume_job, retry_job, set_priority
+from core.ledger.tables import Job, User
+from core.models.registry import input_of
+from core.people.quotas import refusal_of
 from core.queries import (
     errors_by_code,
     eta_seconds,
@@ -27,14 +30,11 @@ from core.queries import (
     list_models,
     model_label,
 )
-from core.quotas import refusal_of
-from core.registry import input_of
 from core.reruns import RERUN_KINDS, Wanted, plan_rerun, rerun_job
 from core.specs import PROGRAM_KINDS
 from core.states import JOB_CLAIMABLE, JOB_FINAL, JOB_RETRYABLE, JobState
-from core.tables import Job, User
 from core.throughput import timeline
-from core.training import run_again
+from core.training.jobs import run_again
 from dashboard import gallery
 from dashboard.end_notes import told_of_end
 from dashboard.identity import viewer

@@ -7,13 +7,13 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, InvalidRequest, NotFound
-from core.model_comparison import compare_versions
-from core.model_deletion import delete_model
-from core.promotion import promote, rollback
+from core.ledger.tables import ModelVersion
+from core.models.comparison import compare_versions
+from core.models.deletion import delete_model
+from core.models.promotion import promote, rollback
+from core.models.queries import headlines, list_aliases
+from core.models.registry import PRODUCTION, resolve_model
 from core.queries import list_models
-from core.registry import PRODUCTION, resolve_model
-from core.registry_queries import headlines, list_aliases
-from core.tables import ModelVersion
 from dashboard.identity import viewer
 from dashboard.model_report import read_model, spec_differences
 from dashboard.permissions import may_change_models, require_operator

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from core.archives import MOST_ARCHIVE_BYTES
+from core.incoming.archives import MOST_ARCHIVE_BYTES
+from core.incoming.s3_sources import open_places
 from core.job_lists import JobFilter, find_jobs
+from core.models.registry import input_of
+from core.people.quotas import uses_of
 from core.queries import get_job, list_models
-from core.quotas import uses_of
-from core.registry import input_of
-from core.s3_sources import open_places
 from dashboard.identity import viewer
 from dashboard.permissions import may_operate, require_submitter
 from dashboard.security import policy_with

@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core.draining import drain_worker, undrain_worker
-from core.worker_queries import list_queues, list_workers
+from core.claims.draining import drain_worker, undrain_worker
+from core.claims.worker_queries import list_queues, list_workers
 from dashboard.identity import viewer
 from dashboard.operating_words import WORKER_WORDS
 from dashboard.permissions import may_operate, require_operations, require_watcher

@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import people
-from core.accounts import Role
-from core.database import now
 from core.errors import Conflict, InvalidRequest
-from core.quotas import Limit, limits_of_role, read_amount, uses_of
-from core.tables import User
+from core.ledger.database import now
+from core.ledger.tables import User
+from core.people import users as people
+from core.people.accounts import Role
+from core.people.quotas import Limit, limits_of_role, read_amount, uses_of
 from dashboard.identity import viewer
 from dashboard.permissions import require_admin
 from dashboard.services import services

@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from core.costs import cost_of, prices_of
 from core.errors import NotFound
+from core.ledger.tables import Job, ModelVersion
+from core.ledger.training_tables import JobFile, TrainingProgress
 from core.queries import errors_by_code, last_transition_id
 from core.states import JOB_FINAL, JOB_RETRYABLE, JobState
-from core.tables import Job, ModelVersion
-from core.training_queries import (
+from core.training.queries import (
     CHECKPOINT_KINDS,
     files_of,
     list_evaluations,
@@ -28,7 +29,6 @@ from core.training_queries import (
     progress_of,
     trained_models,
 )
-from core.training_tables import JobFile, TrainingProgress
 from dashboard.end_notes import told_of_end
 from dashboard.identity import viewer
 from dashboard.job_reports import report_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core.erasure import Erased, erase, preview_erasure
 from core.errors import InvalidRequest, NotFound
-from core.purging import Purged, purge
+from core.keeping.erasure import Erased, erase, preview_erasure
+from core.keeping.purging import Purged, purge
+from core.keeping.retention import Going, preview
+from core.keeping.rules import Kept, list_rules, remove_rule, set_rule
+from core.ledger.tables import Job, User
 from core.queries import owner_name
-from core.retention import Going, preview
-from core.retention_rules import Kept, list_rules, remove_rule, set_rule
-from core.tables import Job, User
 from dashboard.api.retention import SECONDS, subject_of
 from dashboard.identity import viewer
 from dashboard.operating_words import KEPT_WORDS

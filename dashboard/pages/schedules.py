@@ -11,23 +11,23 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from core import schedules
-from core.collections import list_collections
-from core.database import now
+from core.datasets.collections import list_collections
 from core.errors import Conflict, NotFound
+from core.ledger.database import now
+from core.ledger.schedule_tables import Schedule, ScheduleRun
+from core.ledger.tables import Job, User
 from core.queries import get_job
-from core.schedule_queries import (
+from core.schedules import steering as schedules
+from core.schedules.queries import (
     get_run,
     list_runs,
     list_schedules,
     next_times,
     notes_of,
 )
-from core.schedule_specs import Retraining
-from core.schedule_states import RUN_OPEN, SENTENCES
-from core.schedule_tables import Schedule, ScheduleRun
-from core.tables import Job, User
-from core.training_presets import PRESETS
+from core.schedules.specs import Retraining
+from core.schedules.states import RUN_OPEN, SENTENCES
+from core.training.presets import PRESETS
 from dashboard.api.schedule_views import host_of
 from dashboard.identity import viewer
 from dashboard.permissions import may_schedule, require_scheduler

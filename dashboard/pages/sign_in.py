@@ -9,10 +9,10 @@ from __future__ import annotations
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core.accounts import redeem_sign_in_link
 from core.errors import NotAllowed, NotFound, ServiceUnreachable
-from core.passwords import sign_in_by_password
-from core.tables import User
+from core.ledger.tables import User
+from core.people.accounts import redeem_sign_in_link
+from core.people.passwords import sign_in_by_password
 from dashboard import identity, oidc, way_back
 from dashboard.security import forget_copies
 from dashboard.services import services

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from core.health import check_health
-from core.storage_use import storage_use
+from core.keeping.storage_use import storage_use
+from core.watching.health import check_health
 from dashboard.identity import viewer
 from dashboard.operating_words import HEALTH_WORDS
 from dashboard.permissions import require_operations

@@ -5,15 +5,15 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
-from core.curves import newest_points
-from core.dataset_queries import list_datasets
+from core.datasets.queries import list_datasets
+from core.ledger.tables import DatasetVersion
 from core.queries import list_models
 from core.states import JOB_FINAL
-from core.tables import DatasetVersion
-from core.training_presets import PRESETS, Preset
-from core.training_queries import ProgramRow, list_programs
-from core.training_requests import FEATURES
-from core.training_specs import AfterTraining
+from core.training.curves import newest_points
+from core.training.presets import PRESETS, Preset
+from core.training.queries import ProgramRow, list_programs
+from core.training.requests import FEATURES
+from core.training.specs import AfterTraining
 from dashboard.identity import viewer
 from dashboard.permissions import may_change_models, require_trainer
 from dashboard.services import services

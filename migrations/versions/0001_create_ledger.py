@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import core.database
+import core.ledger.database
 
 revision = "0001"
 down_revision = None
@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("media_type", sa.String(length=80), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_artifacts")),
         sa.UniqueConstraint("object_key", name=op.f("uq_artifacts_object_key")),
     )
@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("files", sa.JSON(), nullable=False),
         sa.Column("config", sa.JSON(), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_model_versions")),
         sa.UniqueConstraint("name", "version", name=op.f("uq_model_versions_name_version")),
     )
@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("object_key", sa.String(length=200), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("media_type", sa.String(length=80), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("duration_seconds", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_recordings")),
     )
@@ -55,9 +55,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=120), nullable=False),
         sa.Column("role", sa.String(length=24), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=True),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("disabled_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("served_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("served_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
     )
@@ -70,17 +70,17 @@ def upgrade() -> None:
         sa.Column("queue", sa.String(length=40), nullable=False),
         sa.Column("device", sa.String(length=80), nullable=False),
         sa.Column("doing", sa.Text(), nullable=False),
-        sa.Column("started_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("seen_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("draining_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("ended_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("started_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("draining_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
     )
     op.create_table(
         "aliases",
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("model_version_id", sa.String(length=40), nullable=False),
-        sa.Column("moved_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("moved_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["model_version_id"],
             ["model_versions.id"],
@@ -132,15 +132,15 @@ def upgrade() -> None:
         sa.Column("skipped", sa.Integer(), nullable=False),
         sa.Column("cancelled", sa.Integer(), nullable=False),
         sa.Column("rate_per_second", sa.Double(), nullable=True),
-        sa.Column("rated_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("queued_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("rung_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("started_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("paused_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("cancel_requested_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("finalizing_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("finished_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("rated_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("queued_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("rung_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("started_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("paused_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("cancel_requested_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("finalizing_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["model_version_id"], ["model_versions.id"], name=op.f("fk_jobs_model_version_id_model_versions")
         ),
@@ -162,7 +162,7 @@ def upgrade() -> None:
         "recording_owners",
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("owner_id", sa.String(length=40), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_recording_owners_owner_id_users")),
         sa.ForeignKeyConstraint(
             ["sha256"], ["recordings.sha256"], name=op.f("fk_recording_owners_sha256_recordings")
@@ -176,10 +176,10 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("used_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("revoked_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("used_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_secrets_user_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_secrets")),
         sa.UniqueConstraint("hash", name=op.f("uq_secrets_hash")),
@@ -202,11 +202,11 @@ def upgrade() -> None:
         ),
         sa.Column("items", sa.Integer(), nullable=False),
         sa.Column("progress", sa.Integer(), nullable=False),
-        sa.Column("progress_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("lease_until", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("heartbeat_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("started_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("progress_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("lease_until", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("heartbeat_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("started_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_attempts_job_id_jobs")),
         sa.ForeignKeyConstraint(["worker_id"], ["workers.id"], name=op.f("fk_attempts_worker_id_workers")),
@@ -230,8 +230,8 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(length=40), nullable=False),
         sa.Column("queue", sa.String(length=40), nullable=False),
         sa.Column("rings", sa.Integer(), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("published_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("published_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_outbox_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
@@ -256,7 +256,7 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(length=60), nullable=False),
         sa.Column("token", sa.Integer(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_transitions_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transitions")),
     )
@@ -273,7 +273,7 @@ def upgrade() -> None:
         sa.Column("spectrogram_id", sa.String(length=40), nullable=True),
         sa.Column("attempt_id", sa.String(length=40), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["attempt_id"], ["attempts.id"], name=op.f("fk_drawings_attempt_id_attempts")
         ),
@@ -331,7 +331,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(length=40), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("seconds", sa.Double(), nullable=True),
-        sa.Column("finished_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["drawing_id"], ["drawings.id"], name=op.f("fk_items_drawing_id_drawings")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_items_job_id_jobs")),
         sa.ForeignKeyConstraint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import core.database
+import core.ledger.database
 
 revision = "0003"
 down_revision = "0002"
@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("action", sa.String(length=60), nullable=False),
         sa.Column("subject", sa.String(length=160), nullable=False),
         sa.Column("details", sa.JSON(), nullable=False),
-        sa.Column("at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
     )
     op.create_index("ix_audit_entries_subject_id", "audit_entries", ["subject", "id"])
@@ -39,7 +39,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("actor", sa.String(length=60), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["new_version_id"],
             ["model_versions.id"],
@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("owner_id", sa.String(length=40), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_collections_owner_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_collections")),
         sa.UniqueConstraint("name", name=op.f("uq_collections_name")),
@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.Column("split", sa.String(length=16), nullable=False),
         sa.Column("job_id", sa.String(length=40), nullable=False),
         sa.Column("metrics", sa.JSON(), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["dataset_version_id"],
             ["dataset_versions.id"],
@@ -109,7 +109,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(length=40), nullable=False),
         sa.Column("level", sa.String(length=12), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_log_lines_job_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_log_lines")),
     )
@@ -122,7 +122,7 @@ def upgrade() -> None:
         sa.Column("step", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.Float(), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
-        sa.Column("at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_measurements_job_id_jobs")),
         sa.PrimaryKeyConstraint("job_id", "series", "step", name=op.f("pk_measurements")),
     )
@@ -139,12 +139,12 @@ def upgrade() -> None:
         sa.Column("overlap", sa.String(length=8), nullable=False),
         sa.Column("webhook_url", sa.Text(), nullable=True),
         sa.Column("webhook_secret", sa.Text(), nullable=True),
-        sa.Column("paused_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("next_fire_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("last_fired_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("paused_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("next_fire_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("last_fired_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.Column("pairs_at_last", sa.Integer(), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("removed_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("removed_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_schedules_owner_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
     )
@@ -172,7 +172,7 @@ def upgrade() -> None:
         sa.Column("eta_seconds", sa.Double(), nullable=True),
         sa.Column("resumed_at_step", sa.Integer(), nullable=True),
         sa.Column("doing", sa.Text(), nullable=False),
-        sa.Column("at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_training_progress_job_id_jobs")),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_training_progress")),
     )
@@ -184,7 +184,7 @@ def upgrade() -> None:
         sa.Column("collection_id", sa.String(length=40), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("added_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("added_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["collection_id"], ["collections.id"], name=op.f("fk_collection_files_collection_id_collections")
         ),
@@ -214,7 +214,7 @@ def upgrade() -> None:
         sa.Column("collection_id", sa.String(length=40), nullable=False),
         sa.Column("way_sha256", sa.String(length=64), nullable=False),
         sa.Column("plan_sha256", sa.String(length=64), nullable=False),
-        sa.Column("made_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("made_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["collection_id"], ["collections.id"], name=op.f("fk_collection_plans_collection_id_collections")
         ),
@@ -234,7 +234,7 @@ def upgrade() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("attempt_id", sa.String(length=40), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["attempt_id"], ["attempts.id"], name=op.f("fk_job_files_attempt_id_attempts")
         ),
@@ -246,7 +246,7 @@ def upgrade() -> None:
         "schedule_runs",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("schedule_id", sa.String(length=40), nullable=False),
-        sa.Column("fire_time", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("fire_time", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("why", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=24), nullable=False),
         sa.Column("prepare_job_id", sa.String(length=40), nullable=True),
@@ -254,8 +254,8 @@ def upgrade() -> None:
         sa.Column("pairs", sa.Integer(), nullable=False),
         sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["prepare_job_id"], ["jobs.id"], name=op.f("fk_schedule_runs_prepare_job_id_jobs")
         ),
@@ -275,10 +275,10 @@ def upgrade() -> None:
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("next_attempt_at", core.database.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("delivered_at", core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("next_attempt_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("delivered_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
-        sa.Column("created_at", core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", core.ledger.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["run_id"], ["schedule_runs.id"], name=op.f("fk_webhook_deliveries_run_id_schedule_runs")
         ),
@@ -291,7 +291,9 @@ def upgrade() -> None:
         batch.add_column(sa.Column("parent_id", sa.String(length=40), nullable=True))
         batch.add_column(sa.Column("dataset_version_id", sa.String(length=40), nullable=True))
         batch.add_column(sa.Column("lineage", sa.JSON(), nullable=True))
-        batch.add_column(sa.Column("deleted_at", core.database.UtcDateTime(timezone=True), nullable=True))
+        batch.add_column(
+            sa.Column("deleted_at", core.ledger.database.UtcDateTime(timezone=True), nullable=True)
+        )
         batch.create_foreign_key(
             batch.f("fk_model_versions_parent_id_model_versions"), "model_versions", ["parent_id"], ["id"]
         )

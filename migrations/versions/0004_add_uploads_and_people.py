@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import core.database
+import core.ledger.database
 
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-Moment = core.database.UtcDateTime
+Moment = core.ledger.database.UtcDateTime
 
 
 def upgrade() -> None:

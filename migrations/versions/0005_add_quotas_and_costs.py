@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import core.database
+import core.ledger.database
 
 revision = "0005"
 down_revision = "0004"
@@ -19,7 +19,7 @@ depends_on = None
 _ADDED: tuple[tuple[str, str, sa.types.TypeEngine[object]], ...] = (
     ("users", "quotas", sa.JSON()),
     ("users", "stored_bytes", sa.BigInteger()),
-    ("users", "stored_counted_at", core.database.UtcDateTime(timezone=True)),
+    ("users", "stored_counted_at", core.ledger.database.UtcDateTime(timezone=True)),
     ("jobs", "gpu_seconds", sa.Double()),
     ("jobs", "cpu_seconds", sa.Double()),
 )

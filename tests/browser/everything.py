@@ -10,18 +10,18 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from sqlalchemy import select
 
-from core.accounts import Role
+from core.claims.workers import end_worker, tell_utilisation
 from core.config import BUNDLED_WEIGHTS
-from core.quotas import give_quotas
-from core.registry import register_model, resolve_model
+from core.ledger.tables import Job, ModelVersion, User, Worker
+from core.models.registry import register_model, resolve_model
+from core.people.accounts import Role
+from core.people.quotas import give_quotas
 from core.states import JobState
 from core.store import Store
-from core.tables import Job, ModelVersion, User, Worker
 from core.ticker import Scheduling
-from core.training_specs import AnalyseSpec
-from core.workers import end_worker, tell_utilisation
+from core.training.specs import AnalyseSpec
 from tests.conftest import REPOSITORY
-from tests.core.registry_place import Registry, metric
+from tests.core.models.registry_place import Registry, metric
 from tests.dashboard.conftest import Place, Script
 from tests.dashboard.people import people_files, send_files, work
 from tests.dashboard.test_schedules import add

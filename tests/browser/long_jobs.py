@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import insert, select
 
-from core.database import now
 from core.identifiers import new_id
+from core.ledger.database import now
+from core.ledger.tables import Item, Job
 from core.states import ItemState, JobState
-from core.tables import Item, Job
 from tests.dashboard.conftest import Place
 
 FACES = 24

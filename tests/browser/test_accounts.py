@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pydantic import SecretStr
 
-from core.accounts import Role
+from core.people.accounts import Role
 from core.stack import ports
 from tests.browser.conftest import Visitor, serving
 from tests.conftest import settings_for

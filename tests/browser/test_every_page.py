@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from core.accounts import Role
+from core.people.accounts import Role
 from tests.browser.conftest import Visitor
 from tests.browser.everything import REFUSED, furnish
 from tests.browser.pictures import take

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.accounts import Role
+from core.people.accounts import Role
 from tests.browser.conftest import Visitor
 from tests.conftest import REPOSITORY
 from tests.dashboard.conftest import SOUND, Place

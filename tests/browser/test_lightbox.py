@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import update
 
-from core.accounts import Role
-from core.tables import ModelVersion
+from core.ledger.tables import ModelVersion
+from core.people.accounts import Role
 from tests.browser.conftest import Visitor
 from tests.dashboard.conftest import Place
 

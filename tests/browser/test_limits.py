@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from core.accounts import Role
-from core.quotas import give_quotas
-from core.tables import User
+from core.ledger.tables import User
+from core.people.accounts import Role
+from core.people.quotas import give_quotas
 from tests.browser.conftest import Visitor
 from tests.browser.test_journey import drop, sign_in
 from tests.dashboard.conftest import SOUND, Place

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import update
 
-from core.accounts import Role
-from core.database import now
-from core.tables import Job
-from core.workers import tell_utilisation
+from core.claims.workers import tell_utilisation
+from core.ledger.database import now
+from core.ledger.tables import Job
+from core.people.accounts import Role
 from tests.browser.conftest import Visitor
 from tests.dashboard.conftest import SOUND, Place
 

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
-from core.accounts import Role
+from core.ledger.tables import Base
+from core.people.accounts import Role
 from core.stack import ports
-from core.tables import Base
 from dashboard.message_sources import messages
 from dashboard.translation import register_translation
 from tests.browser.conftest import Visitor

@@ -9,14 +9,14 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from core.accounts import Role
-from core.tables import DatasetVersion, Job, ModelVersion
+from core.ledger.tables import DatasetVersion, Job, ModelVersion
+from core.ledger.training_tables import AuditEntry
+from core.people.accounts import Role
 from core.ticker import Scheduling
-from core.training_tables import AuditEntry
 from tests.browser.conftest import Visitor
-from tests.core.registry_place import Registry, metric
-from tests.core.scheduling_place import SchedulingPlace
-from tests.core.test_advancing import prepared, trained
+from tests.core.models.registry_place import Registry, metric
+from tests.core.schedules.scheduling_place import SchedulingPlace
+from tests.core.schedules.test_advancing import prepared, trained
 from tests.dashboard.conftest import Place
 from tests.factories import Ledger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from core.accounts import Role
+from core.people.accounts import Role
 from core.ticker import Scheduling
 from tests.browser.conftest import Visitor
 from tests.dashboard.conftest import Place

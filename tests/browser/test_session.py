@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Route, expect
 
-from core.accounts import Role
-from core.passwords import set_password
+from core.people.accounts import Role
+from core.people.passwords import set_password
 from tests.browser.conftest import Visitor
 from tests.dashboard.conftest import Place
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from core.uploads import PART_BYTES
+from core.incoming.uploads import PART_BYTES
 from tests.browser.conftest import Visitor, served
 from tests.browser.test_journey import drop, sign_in
 from tests.conftest import settings_for

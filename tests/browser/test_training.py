@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from core.accounts import Role
+from core.people.accounts import Role
 from core.states import JobState
 from tests.browser.conftest import Visitor
 from tests.dashboard.conftest import Place

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.config import Settings
-from core.database import Database
+from core.ledger.database import Database
 from core.store import Store
-from tests.core.registry_place import Registry
+from tests.core.models.registry_place import Registry
 from tests.factories import Ledger
 from tests.ledgers import make_ledger
 

@@ -9,12 +9,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import update
 
+from core.claims.results import Outcome
 from core.config import Settings
 from core.costs import Cost, Prices, bytes_stored, charge, cost_of, money, prices_of
 from core.estimates import estimate
-from core.results import Outcome
+from core.ledger.tables import Attempt, Job, User, Worker
 from core.states import JobState
-from core.tables import Attempt, Job, User, Worker
 from tests.factories import Ledger, could_not, drawn
 
 PRICES = Prices(gpu_hour=2.0, cpu_hour=0.5, gb_month=0.02, currency="EUR")

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from core.database import Database
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.jobs import cancel_job, create_job, pause_job, resume_job, retry_job
+from core.ledger.database import Database
+from core.ledger.tables import Job, Outbox, Transition
 from core.queries import errors_by_code, eta_seconds, get_job, items_page, list_jobs
 from core.specs import InferSpec, NewItem
 from core.states import ItemState, JobState
-from core.tables import Job, Outbox, Transition
 from tests.factories import Ledger, could_not, drawn
 
 
@@ -232,7 +232,7 @@ def test_a_running_or_flawless_job_cannot_be_retried(ledger: Ledger) -> None:
 
 
 def test_a_submitter_sees_only_their_own_jobs_and_an_operator_all(ledger: Ledger) -> None:
-    from core.accounts import Role
+    from core.people.accounts import Role
 
     own, other = ledger.job(1, owner="ada"), ledger.job(1, owner="grace")
     operator = ledger.user("root", Role.OPERATOR)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import func, select, update
 
-from core.chunks import InferChunk
-from core.database import Database
+from core.claims.chunks import InferChunk
+from core.claims.leases import reap, release
 from core.errors import Conflict, LeaseLost
 from core.jobs import cancel_job, pause_job, resume_job, retry_job
-from core.leases import reap, release
+from core.ledger.database import Database
+from core.ledger.tables import Attempt, Drawing, Transition
 from core.states import ITEM_FINAL, ITEM_MOVES, JOB_FINAL, JOB_MOVES, ItemState, JobState
-from core.tables import Attempt, Drawing, Transition
 from tests.factories import Ledger, could_not, drawn
 from tests.ledgers import make_ledger
 

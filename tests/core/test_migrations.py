@@ -9,8 +9,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
 from core.bootstrap import MIGRATIONS, migrate
-from core.database import Database
-from core.tables import Base
+from core.ledger.database import Database
+from core.ledger.tables import Base
 from tests.factories import Ledger
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url, text
 
-from core.database import Database, is_pooled
 from core.doctor.ledger import server
-from core.migrating import migrate
-from core.presence import Presence
+from core.ledger.database import Database, is_pooled
+from core.ledger.migrating import migrate
+from core.watching.presence import Presence
 from tests.servers import Postgres
 
 # "K", the length, and after them the number of the server's process (BackendKeyData of the protocol).

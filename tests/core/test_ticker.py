@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from core.config import Settings
 from core.errors import BrokerUnavailable
+from core.ledger.tables import Worker
 from core.states import JobState
-from core.tables import Worker
 from core.ticker import ring_meanwhile, tick
 from tests.factories import FakeDoorbell, Ledger
 
@@ -97,7 +97,7 @@ def test_a_broker_that_is_away_is_left_alone_until_the_next_round(ledger: Ledger
 
 
 def test_a_database_that_is_away_is_told_and_tried_again(ledger: Ledger) -> None:
-    from core.database import Database
+    from core.ledger.database import Database
 
     absent = Database("postgresql://nobody@127.0.0.1:9/none")
     tick(absent, FakeDoorbell(), SETTINGS)  # does not raise

@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from core.config import Settings
 from core.errors import InvalidRequest
-from core.schedule_tables import WebhookDelivery
-from core.schedules import create_schedule, run_now
+from core.ledger.schedule_tables import WebhookDelivery
+from core.schedules.steering import create_schedule, run_now
 from core.states import JobState
 from core.store import Store
 from core.webhook_sending import (
@@ -30,7 +30,7 @@ from core.webhook_sending import (
     verify,
 )
 from core.webhooks import deliver, wait_seconds
-from tests.core.scheduling_place import SchedulingPlace
+from tests.core.schedules.scheduling_place import SchedulingPlace
 from tests.factories import Ledger
 
 
@@ -99,7 +99,7 @@ def notes(place: SchedulingPlace) -> list[WebhookDelivery]:
 
 
 def secret_of(place: SchedulingPlace) -> str:
-    from core.schedules import find_schedule
+    from core.schedules.steering import find_schedule
 
     with place.database.read() as session:
         return find_schedule(session, "weekly").webhook_secret or ""
@@ -291,8 +291,8 @@ def test_an_unencrypted_receiver_behind_https_is_told_as_such(receiver: Receiver
 
 
 def test_a_host_that_is_unknown_is_refused_before_it_is_kept(place: SchedulingPlace) -> None:
-    from core.schedule_specs import NewSchedule
-    from tests.core.scheduling_place import TEMPLATE
+    from core.schedules.specs import NewSchedule
+    from tests.core.schedules.scheduling_place import TEMPLATE
 
     wanted = NewSchedule(
         name="w",

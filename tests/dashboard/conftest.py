@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.test import TestResponse
 
-from core.accounts import Role, create_sign_in_link, create_user, issue_token
 from core.config import Settings
-from core.database import Database, now
+from core.ledger.database import Database, now
+from core.ledger.tables import Alias, ModelVersion, User
+from core.people.accounts import Role, create_sign_in_link, create_user, issue_token
 from core.store import Store
-from core.tables import Alias, ModelVersion, User
 from dashboard.app import create_app
 from dashboard.services import services
 from tests.conftest import settings_for

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
-from core.database import now
-from core.retention import preview
-from core.retention_rules import Kept, set_rule
-from core.tables import Item, Job, Recording, RecordingOwner
+from core.keeping.retention import preview
+from core.keeping.rules import Kept, set_rule
+from core.ledger.database import now
+from core.ledger.tables import Item, Job, Recording, RecordingOwner
 from tests.dashboard.conftest import Place, Script
 
 

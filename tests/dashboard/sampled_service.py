@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import jsonschema_rs
 
-from tests.core.small_service import Answer, Asked
+from tests.core.client.small_service import Answer, Asked
 
 CONTENT = b"x"  # of every file
 _ENDED = "completed"

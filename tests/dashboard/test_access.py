@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from core.accounts import Role
+from core.people.accounts import Role
 from tests.dashboard.conftest import Place
 
 # Reached without signing in, on purpose.
@@ -92,8 +92,8 @@ def test_a_wrong_token_is_nobody_even_beside_a_good_cookie(sqlite_place: Place, 
 
 
 def test_a_disabled_user_is_out_at_once(sqlite_place: Place) -> None:
-    from core.database import now
-    from core.tables import User
+    from core.ledger.database import now
+    from core.ledger.tables import User
 
     browser, script = sqlite_place.browser(), sqlite_place.script()
     with sqlite_place.database.write() as session:

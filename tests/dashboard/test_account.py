@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from core.accounts import Role
-from core.passwords import TRIES
+from core.people.accounts import Role
+from core.people.passwords import TRIES
 from tests.dashboard.conftest import Browser, Place, Script
 
 GOOD = "four plain words here"

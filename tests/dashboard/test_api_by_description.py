@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from core.accounts import Role
+from core.people.accounts import Role
 from tests.conftest import settings_for
 from tests.dashboard.conftest import Place, make_place
 from tests.ledgers import make_ledger

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from core.accounts import Role
-from core.erasure import erase
+from core.claims.leases import release
 from core.errors import LeaseLost
-from core.leases import release
-from core.purging import purge
-from core.retention_rules import Kept, set_rule
+from core.incoming.uploads import PART_BYTES
+from core.keeping.erasure import erase
+from core.keeping.purging import purge
+from core.keeping.rules import Kept, set_rule
+from core.ledger.tables import Artifact, Item, Job, Recording
+from core.ledger.upload_tables import Upload
+from core.people.accounts import Role
 from core.states import ITEM_FINAL, ItemState, JobState
-from core.tables import Artifact, Item, Job, Recording
-from core.upload_tables import Upload
-from core.uploads import PART_BYTES
 from dashboard.api import events
 from tests.dashboard.conftest import SOUND, Place, Script
 from tests.dashboard.test_uploads import begin

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from core.accounts import Role
 from core.config import to_environment
 from core.errors import InvalidSettings
-from core.tables import User
+from core.ledger.tables import User
+from core.people.accounts import Role
 from dashboard.bind import check_bind
 from tests.dashboard.conftest import Place
 

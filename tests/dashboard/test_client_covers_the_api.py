@@ -10,7 +10,7 @@ import pytest
 
 from core.client import Client
 from core.specs import NewItem
-from tests.core.small_service import small_service
+from tests.core.client.small_service import small_service
 from tests.dashboard.answer_types import FILE, read_description, write_types
 from tests.dashboard.sampled_service import SampledService, routes
 

@@ -13,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from core.accounts import Role
 from core.cli.jobs import app as jobs_command
 from core.client import Client
 from core.errors import Conflict, NotAllowed, NotFound
+from core.people.accounts import Role
 from core.specs import NewItem
 from core.states import ItemState, JobState
 from dashboard.api import events

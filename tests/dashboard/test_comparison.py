@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core import comparison
-from core.accounts import Role
-from core.database import now
+from core.ledger.database import now
+from core.ledger.tables import ModelVersion
+from core.people.accounts import Role
 from core.queries import get_job
-from core.tables import ModelVersion
 from tests.dashboard.conftest import SOUND, Place, Script
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.costs import charge
-from core.tables import Job
+from core.ledger.tables import Job
 from dashboard.app import create_app
 from tests.dashboard.conftest import Client, Place, Script
 
@@ -53,7 +53,7 @@ def test_what_a_job_cost_is_told_where_there_are_prices_and_nowhere_else(sqlite_
 def test_a_training_that_runs_shows_what_it_cost_so_far(sqlite_place: Place) -> None:
     from datetime import timedelta
 
-    from core.tables import Attempt
+    from core.ledger.tables import Attempt
     from tests.factories import Ledger
 
     sqlite_place.script()

@@ -14,13 +14,13 @@ import pytest
 from typer.testing import CliRunner, Result
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from core.accounts import Role
 from core.cli.datasets import app as datasets_command
 from core.cli.prepare import app as prepare_command
-from core.database import now
-from core.dataset_plan import Plan
+from core.datasets.plan import Plan
+from core.ledger.database import now
+from core.ledger.tables import ModelVersion
 from core.objects import dataset_plan_key
-from core.tables import ModelVersion
+from core.people.accounts import Role
 from dashboard.words import LAYOUT_WORDS
 from tests.dashboard.conftest import Place
 from tests.dashboard.people import people_files, send_files, work, write_people
@@ -178,7 +178,7 @@ def test_an_encoder_is_settled_when_the_job_is_made(sqlite_place: Place) -> None
     recipe = {"voice": None, "face": {"outputs": ["embedding"], "encoder": "eyes"}}
     job = ada.post("/api/v1/datasets", json=wish(send_files(ada, people_files(2)), recipe=recipe)).json
     with sqlite_place.database.read() as session:
-        from core.tables import Job
+        from core.ledger.tables import Job
 
         row = session.get(Job, job["id"])
         assert row is not None

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from core.schedule_tables import JobWebhook, WebhookDelivery
-from core.sheet_pdf import pdf_pieces
+from core.faces.sheet_pdf import pdf_pieces
+from core.ledger.schedule_tables import JobWebhook, WebhookDelivery
 from core.webhook_sending import verify
 from core.webhooks import deliver
 from dashboard.api import downloads
 from dashboard.app import create_app
-from tests.core.small_service import Answer, Asked, small_service
+from tests.core.client.small_service import Answer, Asked, small_service
 from tests.dashboard.conftest import Place, Script
 from tests.fakes import face_picture
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from core import trained_with
-from core.accounts import Role
-from core.audit import list_entries
-from core.database import now
-from core.erasure import erase
+from core.keeping import trained_with
+from core.keeping.erasure import erase
+from core.ledger.database import now
+from core.ledger.tables import Base, DatasetVersion, ModelVersion, User
 from core.objects import dataset_plan_key
-from core.tables import Base, DatasetVersion, ModelVersion, User
+from core.people.accounts import Role
+from core.people.audit import list_entries
 from tests.dashboard.conftest import SOUND, Place, Script
 
 # What stays on purpose: the account with what signs it in, and the log of who did what.

@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 from sqlalchemy import select, update
 
-from core.database import now
-from core.tables import Artifact, Drawing, ModelVersion
+from core.ledger.database import now
+from core.ledger.tables import Artifact, Drawing, ModelVersion
 from tests.dashboard.conftest import SOUND, Place, Script
 from tests.fakes import face_picture
 

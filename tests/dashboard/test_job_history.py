@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.accounts import Role
-from core.database import now
-from core.tables import ModelVersion
+from core.ledger.database import now
+from core.ledger.tables import ModelVersion
+from core.people.accounts import Role
 from tests.dashboard.conftest import Place
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from core.accounts import Role
-from core.tables import Job
+from core.ledger.tables import Job
+from core.people.accounts import Role
 from dashboard.api import events
 from tests.dashboard.conftest import Place, Script
 
@@ -127,7 +127,7 @@ def test_the_stream_names_the_jobs_that_moved_to_those_who_may_see_them(place: P
 def test_who_is_far_behind_is_told_to_read_the_list_again(
     sqlite_place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.news._MOST_MOVES", 2)
+    monkeypatch.setattr("core.watching.news._MOST_MOVES", 2)
     ada = sqlite_place.script()
     stream = news(ada, "?since=0")
     ada.job(3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from core.accounts import Role
+from core.people.accounts import Role
 from core.states import JobState
 from tests.dashboard.conftest import Place
 

@@ -9,8 +9,8 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from core.accounts import Role
 from core.config import Settings
+from core.people.accounts import Role
 from dashboard.app import create_app
 from tests.dashboard.conftest import Place, make_place
 from tests.ledgers import make_ledger

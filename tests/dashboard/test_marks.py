@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from core.accounts import Role
+from core.people.accounts import Role
 from dashboard.api.mark_news import MarkNews
 from tests.dashboard.conftest import Place
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 from argon2 import PasswordHasher
 
-from core import passwords
-from core.accounts import Role
-from core.tokens import Scope
+from core.people import passwords
+from core.people.accounts import Role
+from core.people.tokens import Scope
 from dashboard.api import events
 from dashboard.identity import require_identity
 from tests.conftest import settings_for, sqlite_url

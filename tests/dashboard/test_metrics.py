@@ -14,11 +14,11 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from core.accounts import Role
-from core.leases import claim_chunk
-from core.tables import Worker
-from core.tallies import Tally
-from core.workers import register_worker, tell_utilisation
+from core.claims.leases import claim_chunk
+from core.claims.workers import register_worker, tell_utilisation
+from core.ledger.tables import Worker
+from core.people.accounts import Role
+from core.watching.tallies import Tally
 from tests.dashboard.conftest import Place
 
 MONITORING = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"

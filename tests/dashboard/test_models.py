@@ -14,12 +14,12 @@ import pytest
 from typer.testing import CliRunner
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from core.accounts import Role
 from core.cli.model_folders import largest_file, send_folder
 from core.cli.models import app as models_command
 from core.client import Client
 from core.errors import TooLarge
-from core.registry import export_model
+from core.models.registry import export_model
+from core.people.accounts import Role
 from dashboard.app import create_app
 from tests.dashboard.conftest import Place, Script
 from tests.worker.hugging_face import write_ast

@@ -6,7 +6,7 @@ import re
 
 from flask import Blueprint
 
-from core.accounts import Role
+from core.people.accounts import Role
 from tests.dashboard.conftest import Place
 
 

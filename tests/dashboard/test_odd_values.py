@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from flask_openapi3.openapi import OpenAPI
 
-from core.accounts import Role
+from core.people.accounts import Role
 from dashboard.api import events
 from dashboard.api.openapi import described
 from tests.dashboard.conftest import Place, Script

@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from core.accounts import Role
-from core.audit import list_entries
 from core.config import Settings
 from core.errors import InvalidSettings
-from core.tables import User
+from core.ledger.tables import User
+from core.people.accounts import Role
+from core.people.audit import list_entries
 from dashboard.app import create_app
 from tests.conftest import settings_for
 from tests.dashboard.conftest import Browser, Client, Place, make_place

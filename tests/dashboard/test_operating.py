@@ -8,16 +8,16 @@ import threading
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
-from core.accounts import Role
-from core.audit import list_entries
+from core.claims.worker_queries import list_queues
+from core.claims.workers import end_worker, register_worker, tell_utilisation
 from core.cli.queues import app as queues_command
 from core.cli.storage import app as storage_command
 from core.cli.workers import app as workers_command
-from core.database import now
-from core.tables import Outbox, Worker
-from core.tokens import Scope
-from core.worker_queries import list_queues
-from core.workers import end_worker, register_worker, tell_utilisation
+from core.ledger.database import now
+from core.ledger.tables import Outbox, Worker
+from core.people.accounts import Role
+from core.people.audit import list_entries
+from core.people.tokens import Scope
 from tests.dashboard.conftest import Place
 from tests.dashboard.test_datasets import _Quiet, run
 from tests.dashboard.test_matrix import scoped
@@ -97,7 +97,7 @@ def test_a_token_that_only_submits_does_not_drain_for_its_operator(sqlite_place:
 def test_a_queue_says_how_long_it_takes_once_a_rate_is_known(sqlite_place: Place) -> None:
     job = sqlite_place.script("ada").job(4)
     with sqlite_place.database.write() as session:
-        from core.tables import Job
+        from core.ledger.tables import Job
 
         (queue,) = list_queues(session)
         assert queue.seconds_to_empty is None
@@ -110,7 +110,7 @@ def test_a_queue_says_how_long_it_takes_once_a_rate_is_known(sqlite_place: Place
 
 
 def test_a_worker_that_works_shows_its_chunk(sqlite_place: Place) -> None:
-    from core.leases import claim_chunk
+    from core.claims.leases import claim_chunk
 
     job = sqlite_place.script("ada").job(3, name="three voices")
     with sqlite_place.database.write() as session:

@@ -6,7 +6,7 @@ import re
 
 from werkzeug.test import TestResponse
 
-from core.accounts import Role
+from core.people.accounts import Role
 from tests.dashboard.conftest import Place
 
 HONEST = "a model’s guess"

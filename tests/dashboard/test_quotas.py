@@ -6,10 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from core.accounts import Role
 from core.client.refusals import refusal
 from core.errors import QuotaExceeded
-from core.quotas import enforce
+from core.people.accounts import Role
+from core.people.quotas import enforce
 from tests.dashboard.conftest import SOUND, Place
 
 

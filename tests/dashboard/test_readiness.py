@@ -11,11 +11,11 @@ import structlog
 from sqlalchemy import text
 
 from core.alive import what_is_wrong
-from core.logs import set_up_logs
-from core.presence import me, note
-from core.readiness import Readiness, readiness_of
-from core.schema_fit import known_revisions
+from core.ledger.schema_fit import known_revisions
 from core.store import Store
+from core.watching.logs import set_up_logs
+from core.watching.presence import me, note
+from core.watching.readiness import Readiness, readiness_of
 from tests.dashboard.conftest import Place
 
 PARTS = ("ledger", "migrations", "store", "broker", "ticker")
@@ -57,7 +57,7 @@ def test_parts_that_are_away_are_named_and_can_be_left_out(sqlite_place: Place) 
 
 
 def test_a_part_that_hangs_is_asked_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.readiness._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("core.watching.readiness._PATIENCE_SECONDS", 0.05)
     free, asked = threading.Event(), []
 
     def hang() -> None:

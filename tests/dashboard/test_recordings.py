@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from core.accounts import Role
+from core.people.accounts import Role
 from dashboard.app import create_app
 from tests.dashboard.conftest import SOUND, Place, Script
 

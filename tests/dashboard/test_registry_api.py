@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.accounts import Role
-from core.registry import register_model
-from core.tables import ModelVersion
-from tests.core.registry_place import Registry, metric, write_model
+from core.ledger.tables import ModelVersion
+from core.models.registry import register_model
+from core.people.accounts import Role
+from tests.core.models.registry_place import Registry, metric, write_model
 from tests.dashboard.conftest import Place
 from tests.factories import Ledger
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pyarrow.parquet as pq
 from pydantic import SecretStr
 
-from core.database import now
-from core.exports import Result
-from core.mark_tables import FaceMark
+from core.faces.exports import Result
+from core.ledger.database import now
+from core.ledger.mark_tables import FaceMark
 from dashboard.app import create_app
 from dashboard.parquet import parquet_pieces
 from dashboard.prefetching import fetched_ahead

@@ -12,21 +12,21 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.accounts import Role
-from core.audit import list_entries
-from core.collections import add_files, ensure_collection
-from core.database import Database, now
-from core.erasure import erase
+from core.claims.results import AlreadyDrawn, publish_outcomes
+from core.claims.workers import register_worker
+from core.datasets.collections import add_files, ensure_collection
 from core.errors import InvalidRequest, NotFound
-from core.purging import purge
-from core.recordings import take_in
-from core.results import AlreadyDrawn, publish_outcomes
-from core.retention import preview
-from core.retention_rules import Kept, list_rules, remove_rule
+from core.incoming.recordings import take_in
+from core.keeping.erasure import erase
+from core.keeping.purging import purge
+from core.keeping.retention import preview
+from core.keeping.rules import Kept, list_rules, remove_rule
+from core.ledger.database import Database, now
+from core.ledger.tables import Artifact, Attempt, Drawing, Job, Recording, RecordingOwner
+from core.ledger.training_tables import JobFile, LogLine
+from core.people.accounts import Role
+from core.people.audit import list_entries
 from core.states import AttemptState, JobState
-from core.tables import Artifact, Attempt, Drawing, Job, Recording, RecordingOwner
-from core.training_tables import JobFile, LogLine
-from core.workers import register_worker
 from tests.dashboard.conftest import SOUND, Place
 from tests.dashboard.retention_place import age, drawn, pictures, preview_counts, rule
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from core import s3_sources
-from core.accounts import Role
 from core.errors import InvalidSettings
-from core.s3_sources import Place as S3Place
-from core.s3_sources import find_place, open_places
+from core.incoming import s3_sources
+from core.incoming.s3_sources import Place as S3Place
+from core.incoming.s3_sources import find_place, open_places
+from core.people.accounts import Role
 from dashboard.app import create_app
 from tests.conftest import settings_for
 from tests.dashboard.conftest import SOUND, Place, Script, make_place

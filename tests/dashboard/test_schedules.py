@@ -15,13 +15,13 @@ import pytest
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
-from core.accounts import Role
 from core.cli.collections import app as collections_command
 from core.cli.schedules import app as schedules_command
-from core.schedule_states import RunState
-from core.schedule_tables import ScheduleRun
+from core.ledger.schedule_tables import ScheduleRun
+from core.ledger.training_tables import AuditEntry
+from core.people.accounts import Role
+from core.schedules.states import RunState
 from core.ticker import Scheduling
-from core.training_tables import AuditEntry
 from tests.dashboard.conftest import Place, Script
 from tests.dashboard.test_datasets import _Quiet, run, write_people
 
@@ -293,7 +293,7 @@ def test_the_pages_show_schedules_runs_and_their_buttons(sqlite_place: Place, ol
 def test_names_from_strangers_are_shown_as_text(sqlite_place: Place, olga: Script) -> None:
     olga.post("/api/v1/schedules", json=wish())
     with sqlite_place.database.write() as session:
-        from core.schedules import find_schedule
+        from core.schedules.steering import find_schedule
 
         schedule = find_schedule(session, "weekly")
         session.add(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.accounts import Role
+from core.people.accounts import Role
 from dashboard.message_sources import SCRIPTS, of_scripts
 from dashboard.script_words import script_of
 from dashboard.translation import register_translation

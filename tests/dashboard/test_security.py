@@ -12,11 +12,11 @@ import structlog
 from sqlalchemy import func, select, text
 
 import dashboard
-from core import tokens
-from core.accounts import Role
 from core.config import Settings
 from core.errors import InvalidSettings
-from core.tables import Base, Job
+from core.ledger.tables import Base, Job
+from core.people import tokens
+from core.people.accounts import Role
 from dashboard.api import events
 from dashboard.app import create_app
 from tests.dashboard.conftest import Place, Script
@@ -207,7 +207,7 @@ def test_no_secret_comes_into_a_log_whatever_goes_wrong(
     sqlite_place.app.config["PROPAGATE_EXCEPTIONS"] = False
     caplog.set_level("DEBUG")
     log = io.StringIO()
-    # Written as `core.logs` writes it, and kept here.
+    # Written as `core.watching.logs` writes it, and kept here.
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
         logger_factory=structlog.PrintLoggerFactory(log),

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from core.accounts import Role
-from core.database import now
-from core.tables import Attempt, Worker
+from core.ledger.database import now
+from core.ledger.tables import Attempt, Worker
+from core.people.accounts import Role
 from dashboard.api import sources
 from tests.dashboard.conftest import SOUND, Place, Script
 

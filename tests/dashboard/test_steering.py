@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.accounts import Role
+from core.people.accounts import Role
 from tests.dashboard.conftest import Place
 
 

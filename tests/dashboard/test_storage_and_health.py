@@ -11,18 +11,18 @@ import pytest
 from sqlalchemy import update
 from werkzeug.serving import make_server
 
-from core.accounts import Role
 from core.cli.doctor import app as doctor
 from core.client import asking
 from core.client.patience import PATIENCE
 from core.config import to_environment
-from core.database import now
-from core.health import check_health
-from core.retention_tables import StorageSum
+from core.keeping.storage_use import storage_use
+from core.ledger.database import now
+from core.ledger.retention_tables import StorageSum
+from core.ledger.tables import Job
+from core.people.accounts import Role
 from core.stack import inspection
-from core.storage_use import storage_use
-from core.tables import Job
 from core.ticker import count_storage
+from core.watching.health import check_health
 from tests.dashboard.conftest import SOUND, Place
 from tests.dashboard.test_datasets import _Quiet, run
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.accounts import Role
-from core.schedule_tables import JobWebhook
-from core.tables import Job
+from core.ledger.schedule_tables import JobWebhook
+from core.ledger.tables import Job
+from core.people.accounts import Role
 from tests.dashboard.conftest import Place
 
 

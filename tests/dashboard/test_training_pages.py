@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from core.accounts import Role
+from core.ledger.tables import Job, ModelVersion
+from core.people.accounts import Role
 from core.states import JobState
-from core.tables import Job, ModelVersion
-from core.training_presets import PRESETS
-from core.training_specs import AnalyseSpec, EvaluateSpec
+from core.training.presets import PRESETS
+from core.training.specs import AnalyseSpec, EvaluateSpec
 from dashboard.job_reports import metric_rows
 from dashboard.spec_form import FormGroup, form_of
 from tests.dashboard.conftest import Place

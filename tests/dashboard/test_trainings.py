@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from core.accounts import Role
-from core.database import now
 from core.identifiers import new_id
 from core.jobs import enter_job
-from core.schedule_tables import JobWebhook
+from core.ledger.database import now
+from core.ledger.schedule_tables import JobWebhook
+from core.ledger.tables import Alias, DatasetVersion, Job, ModelVersion
+from core.people.accounts import Role
 from core.specs import PrepareSpec
-from core.tables import Alias, DatasetVersion, Job, ModelVersion
 from tests.dashboard.conftest import Place, Script
 
 FEATURES = ["embedding", "picture", "ve_conv"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from flask import Flask, render_template, render_template_string
 
-from core.accounts import Role
 from core.estimates import Estimate
+from core.people.accounts import Role
 from dashboard.message_sources import Message, messages, template
 from dashboard.recognising import Shapes
 from dashboard.rendering import number, size

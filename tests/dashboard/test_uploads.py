@@ -13,10 +13,10 @@ from datetime import timedelta
 import pytest
 import requests
 
-from core import archives
-from core.database import now
-from core.upload_tables import Upload
-from core.uploads import PART_BYTES, sweep
+from core.incoming import archives
+from core.incoming.uploads import PART_BYTES, sweep
+from core.ledger.database import now
+from core.ledger.upload_tables import Upload
 from dashboard.services import Services
 from tests.conftest import settings_for
 from tests.dashboard.conftest import SOUND, Place, Script, make_place

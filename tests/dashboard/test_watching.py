@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from core.accounts import Role
+from core.people.accounts import Role
 from core.states import JobState
 from dashboard.api import events
 from tests.dashboard.conftest import Place

@@ -8,7 +8,7 @@ import re
 import pytest
 from werkzeug.test import TestResponse
 
-from core.passwords import set_password
+from core.people.passwords import set_password
 from tests.dashboard.conftest import Browser, Place
 
 WORDS = "four plain words here"

@@ -12,16 +12,16 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from core.accounts import Role, create_user, issue_token
-from core.mark_tables import FaceMark
-from core.retention_rules import Kept, set_rule
+from core.claims.workers import register_worker
+from core.keeping.rules import Kept, set_rule
+from core.ledger.mark_tables import FaceMark
+from core.ledger.tables import DatasetVersion, Item, Job, Secret, User
+from core.ledger.upload_tables import Upload
+from core.people.accounts import Role, create_user, issue_token
+from core.people.tokens import Scope
 from core.states import JobState
-from core.tables import DatasetVersion, Item, Job, Secret, User
-from core.tokens import Scope
-from core.training_specs import EvaluateSpec, TrainSpec
-from core.upload_tables import Upload
-from core.workers import register_worker
-from tests.core.registry_place import SIZES, Registry
+from core.training.specs import EvaluateSpec, TrainSpec
+from tests.core.models.registry_place import SIZES, Registry
 from tests.dashboard.access_bodies import archive
 from tests.dashboard.conftest import SOUND, Place, Script
 from tests.factories import Ledger

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from core.alive import PARTS
 from core.config import PREFIX, Settings, load_settings
-from core.database import Database
+from core.ledger.database import Database
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGES = CHECKOUT / "deploy" / "images"

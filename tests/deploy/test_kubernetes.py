@@ -14,10 +14,10 @@ import yaml
 from sqlalchemy import text, update
 
 from core.alive import PARTS
+from core.claims.worker_queries import list_queues
 from core.config import PREFIX, Settings, load_settings
-from core.database import Database, now
-from core.tables import Job
-from core.worker_queries import list_queues
+from core.ledger.database import Database, now
+from core.ledger.tables import Job
 from tests.factories import Ledger
 from tests.ledgers import make_ledger
 from tests.servers import Postgres

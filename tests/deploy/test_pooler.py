@@ -19,14 +19,14 @@ import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import make_url, text
 
-from core.accounts import ensure_admin, issue_token
 from core.bootstrap import prepare
 from core.client import Client
 from core.config import BUNDLED_WEIGHTS, Settings, to_environment
-from core.database import Database
 from core.errors import InvalidSettings, VoicesketchError
+from core.ledger.database import Database
+from core.people.accounts import ensure_admin, issue_token
 from core.stack import ports
-from core.submission import download, submit, wait
+from core.submitting.submission import download, submit, wait
 from tests.conftest import REPOSITORY, settings_for
 from tests.servers import ObjectStore, Postgres
 

@@ -19,9 +19,9 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from core.accounts import create_sign_in_link, ensure_admin, issue_token
 from core.config import Settings, to_environment
-from core.database import Database
+from core.ledger.database import Database
+from core.people.accounts import create_sign_in_link, ensure_admin, issue_token
 from core.stack import ports
 from core.store import Store
 from tests.conftest import REPOSITORY

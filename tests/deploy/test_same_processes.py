@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 import yaml
 
-from core.accounts import ensure_admin, issue_token
 from core.alive import PARTS, what_is_wrong
 from core.client import Client
 from core.config import BUNDLED_WEIGHTS, Settings, load_settings
-from core.database import Database
+from core.ledger.database import Database
+from core.people.accounts import ensure_admin, issue_token
 from core.stack import binaries, ports
-from core.submission import download, submit, wait
+from core.submitting.submission import download, submit, wait
 from tests.servers import Postgres
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
@@ -217,7 +217,7 @@ def test_recordings_become_faces_on_the_servers_of_the_compose_file(by_hand: ByH
 
 
 def test_the_first_admin_signs_in_with_the_password_of_the_secrets(by_hand: ByHand) -> None:
-    from core.passwords import sign_in_by_password
+    from core.people.passwords import sign_in_by_password
 
     database = Database(by_hand.settings("dashboard").database_url)
     password = (by_hand.secrets / "admin_password").read_text()

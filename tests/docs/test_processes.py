@@ -23,7 +23,7 @@ ENTRIES = {
     "prepare": ("core.bootstrap",),
 }
 # A process that imports one of these speaks to the server.
-SPEAKS = {"ledger": {"core.database"}, "store": {"core.store"}, "broker": {"core.queue", "redis"}}
+SPEAKS = {"ledger": {"core.ledger.database"}, "store": {"core.store"}, "broker": {"core.queue", "redis"}}
 
 
 def test_the_diagram_has_the_processes_and_stores_of_the_compose_file() -> None:

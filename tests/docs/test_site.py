@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.config import PREFIX, Settings
-from core.training_presets import PRESETS
+from core.training.presets import PRESETS
 from docs.site.diagrams import draw
 from docs.site.gathering import GENERATED, gather
 from docs.site.reference import PAGES, commands, measurements, presets, settings

@@ -17,13 +17,13 @@ from sqlalchemy import func, select
 
 from core.client import Client
 from core.client_views import JobView
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import Artifact, Attempt, Drawing, Item, Job, Transition, Worker
 from core.service import find_service
 from core.specs import InferSpec
 from core.stack.launch import RunningStack, running_stack
 from core.states import ITEM_FINAL, ITEM_WITH_FACE, AttemptState
-from core.submission import submit
-from core.tables import Artifact, Attempt, Drawing, Item, Job, Transition, Worker
+from core.submitting.submission import submit
 
 PATIENCE_SECONDS = 120.0
 

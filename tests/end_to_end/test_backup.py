@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from core.ledger.tables import Artifact
 from core.stack.keeping import settings_of_place
 from core.states import JobState
 from core.store import Store
-from core.tables import Artifact
 from tests.end_to_end.house import House, audit
 
 pytestmark = pytest.mark.stack

@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 
 from core.cli.submit import app
 from core.client_views import ItemView
-from core.downloads import CONTACT_SHEET, RESULTS, download
 from core.errors import InvalidRequest
 from core.states import ITEM_WITH_FACE, ItemState, JobState
-from core.submission import SubmitResult, submit, submit_and_wait, wait
+from core.submitting.downloads import CONTACT_SHEET, RESULTS, download
+from core.submitting.submission import SubmitResult, submit, submit_and_wait, wait
 from tests.end_to_end import corpus
 from tests.end_to_end.house import House, audit
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.downloads import RESULTS
 from core.states import ItemState, JobState
-from core.submission import download, submit_and_wait, wait
+from core.submitting.downloads import RESULTS
+from core.submitting.submission import download, submit_and_wait, wait
 from tests.end_to_end.corpus import write_bad, write_good
 from tests.end_to_end.house import House, audit
 

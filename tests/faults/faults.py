@@ -15,8 +15,8 @@ import redis
 from sqlalchemy import select
 
 from core.client_views import JobView
+from core.ledger.tables import Attempt, Worker
 from core.states import AttemptState
-from core.tables import Attempt, Worker
 from tests.end_to_end.house import House
 from tests.faults.second_worker import SecondWorker
 

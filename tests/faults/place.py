@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.client_views import JobView
 from core.store import Store
-from core.submission import wait
+from core.submitting.submission import wait
 from tests.end_to_end.house import House
 from tests.faults.faults import LEASE_SECONDS
 from tests.faults.rounds import PATIENCE_SECONDS, write_recordings

@@ -15,10 +15,10 @@ import psutil
 from sqlalchemy import func, select
 
 from core.client_views import JobView
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import Attempt, Worker
 from core.states import JOB_FINAL, AttemptState, JobState
-from core.submission import submit
-from core.tables import Attempt, Worker
+from core.submitting.submission import submit
 from tests.faults.place import Place
 from tests.faults.rounds import PATIENCE_SECONDS, wait_until
 

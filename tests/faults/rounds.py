@@ -22,11 +22,11 @@ import soundfile
 from sqlalchemy import func, select
 
 from core.client_views import JobView
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import Artifact, Attempt, Drawing, Item, Job
 from core.states import JOB_FINAL, ItemState
 from core.store import Store
-from core.submission import submit, wait
-from core.tables import Artifact, Attempt, Drawing, Item, Job
+from core.submitting.submission import submit, wait
 from tests.end_to_end.house import House, audit
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.second_worker import SecondWorker

@@ -14,7 +14,7 @@ from urllib3.util.retry import Retry
 
 from core.client import Client
 from core.errors import Retryable, StackError
-from core.submission import submit, wait
+from core.submitting.submission import submit, wait
 from tests.faults.place import RECORDINGS, Place, open_place
 from tests.faults.rounds import PATIENCE_SECONDS, check, wait_until
 from tests.worker.conftest import SmallDisk

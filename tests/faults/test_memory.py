@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.submission import submit, wait
+from core.submitting.submission import submit, wait
 from tests.faults.memory_limit import memory_limit
 from tests.faults.place import RECORDINGS, Place, open_place
 from tests.faults.rounds import PATIENCE_SECONDS, check, wait_until

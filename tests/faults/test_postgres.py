@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.client_views import JobView
-from core.submission import submit, wait
+from core.submitting.submission import submit, wait
 from tests.end_to_end.house import House
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.place import RECORDINGS, Place, open_place

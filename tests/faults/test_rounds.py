@@ -18,9 +18,9 @@ from urllib3.util.retry import Retry
 
 from core.client import Client
 from core.errors import ServiceUnreachable
+from core.ledger.tables import Item
 from core.states import ItemState
-from core.submission import submit, wait
-from core.tables import Item
+from core.submitting.submission import submit, wait
 from tests.faults.faults import FAULTS, LEASE_SECONDS
 from tests.faults.place import RECORDINGS, SAMPLES, SURROUNDINGS, Place, open_place
 from tests.faults.proxy import Proxy

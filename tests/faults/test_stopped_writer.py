@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from core import database as databases
-from core.accounts import Role
 from core.config import Settings
-from core.database import Database
-from core.tables import Job
-from core.write_lock import Holder, holder_of_write_lock
+from core.ledger import database as databases
+from core.ledger.database import Database
+from core.ledger.tables import Job
+from core.ledger.write_lock import Holder, holder_of_write_lock
+from core.people.accounts import Role
 from tests.dashboard.conftest import Place, make_place
 from tests.faults.stopped_writer import stopped_in_the_middle_of_a_write
 from tests.ledgers import make_ledger

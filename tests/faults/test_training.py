@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.states import JOB_FINAL, JobState
-from core.submission import submit, wait
+from core.submitting.submission import submit, wait
 from tests.faults.place import RECORDINGS, Place, open_place
 from tests.faults.rounds import PATIENCE_SECONDS, check, plan, play
 from tests.faults.training import TrainingInHouse, kills_of, training_in

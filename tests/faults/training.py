@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 from sqlalchemy import select
 
-from core.accounts import Role
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import Attempt, Worker
+from core.people.accounts import Role
 from core.states import AttemptState
 from core.store import Store
-from core.tables import Attempt, Worker
 from tests.factories import Ledger
 from tests.faults.place import Place
 from tests.worker.program_place import ProgramPlace

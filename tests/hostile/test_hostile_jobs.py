@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from core.config import BUNDLED_WEIGHTS, Settings
+from core.ledger.tables import Attempt, Item, Job
 from core.states import AttemptState, JobState
-from core.tables import Attempt, Item, Job
 from tests.hostile import fragile
 from tests.hostile.corpus import hostile_files
 from tests.hostile.seeds import recordings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.client_views import JobView
-from core.submission import submit, wait
+from core.submitting.submission import submit, wait
 from tests.faults.place import SAMPLES
 from tests.faults.rounds import write_recordings
 from tests.hosts.network import why_not

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from core.schema_fit import known_revisions
+from core.ledger.schema_fit import known_revisions
 from tests.hosts.place import CHECKOUT
 
 COLUMN, VALUE = "made_by", "next"

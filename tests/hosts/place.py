@@ -25,14 +25,14 @@ import yaml
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from core.accounts import ensure_admin, issue_token
 from core.client import Client
 from core.client_views import JobView
 from core.config import Settings, load_settings
-from core.database import Database
+from core.ledger.database import Database
+from core.ledger.tables import Worker
+from core.people.accounts import ensure_admin, issue_token
 from core.stack import binaries
 from core.store import Store
-from core.tables import Worker
 from tests.faults.small_model import write_small_model
 from tests.hosts.network import Network
 from tests.hosts.timeline import Timeline

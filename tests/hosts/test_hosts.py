@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from core.client_views import JobView
-from core.schema_fit import revision_of
-from core.submission import wait
+from core.ledger.schema_fit import revision_of
+from core.submitting.submission import wait
 from tests.faults.rounds import check
 from tests.hosts.conftest import RECORDINGS
 from tests.hosts.network import why_no_bad_cables

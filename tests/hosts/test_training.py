@@ -12,7 +12,7 @@ import torch
 
 from core.client_views import JobView
 from core.states import JobState
-from core.submission import wait
+from core.submitting.submission import wait
 from tests.hosts.place import PATIENCE_SECONDS, Place
 from tests.hosts.training import (
     FOLLOWER,

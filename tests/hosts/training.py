@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load
 from sqlalchemy import select
 
-from core.accounts import ensure_admin
-from core.tables import Attempt
-from core.training import create_program_job
-from core.training_tables import JobFile
+from core.ledger.tables import Attempt
+from core.ledger.training_tables import JobFile
+from core.people.accounts import ensure_admin
+from core.training.jobs import create_program_job
 from tests import datasets
 from tests.hosts.place import Place
 from tests.worker.training.made_up import make, spec

@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager
 from sqlalchemy import func, select
 
 from core.client_views import JobView
-from core.database import Database
 from core.errors import StorageUnavailable
+from core.ledger.database import Database
+from core.ledger.tables import Artifact, Attempt, Drawing, Item, Job, Worker
 from core.states import JOB_FINAL, AttemptState
-from core.submission import submit
-from core.tables import Artifact, Attempt, Drawing, Item, Job, Worker
+from core.submitting.submission import submit
 from tests.hosts.network import BadCable
 from tests.hosts.place import OFFICES, PATIENCE_SECONDS, Place
 

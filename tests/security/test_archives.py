@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from core import archives
+from core.incoming import archives
 from tests.dashboard.conftest import SOUND, Place
 
 _NAMES = (

@@ -12,8 +12,8 @@ import boto3
 import pytest
 from sqlalchemy import make_url
 
-from core.chunks import ClaimedItem
-from core.uploads import PART_BYTES
+from core.claims.chunks import ClaimedItem
+from core.incoming.uploads import PART_BYTES
 from tests.dashboard.conftest import SOUND, Place
 from tests.worker.ml.test_audio import tone, wav
 from worker import stations

@@ -8,8 +8,8 @@ import re
 import pytest
 from sqlalchemy import select
 
-from core.accounts import Role
-from core.tables import Base
+from core.ledger.tables import Base
+from core.people.accounts import Role
 from dashboard.api import events
 from tests.dashboard.conftest import Place
 

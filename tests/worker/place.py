@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 
-from core.accounts import ensure_admin
 from core.bootstrap import BUNDLED_MODEL
 from core.config import Settings
-from core.database import Database
+from core.incoming.recordings import take_in
 from core.jobs import create_job
-from core.recordings import take_in
-from core.registry import PRODUCTION, register_model
+from core.ledger.database import Database
+from core.models.registry import PRODUCTION, register_model
+from core.people.accounts import ensure_admin
 from core.specs import InferSpec, NewItem
 from core.store import Store
 from tests.factories import Ledger

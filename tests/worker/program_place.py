@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from core.accounts import Role
 from core.config import Settings
-from core.registry import register_model
-from core.tables import DatasetVersion, Item, Job
-from core.training import create_program_job
-from core.training_specs import AnalyseSpec, EvaluateSpec, TrainSpec
-from core.training_tables import JobFile, LogLine, Measurement, TrainingProgress
+from core.ledger.tables import DatasetVersion, Item, Job
+from core.ledger.training_tables import JobFile, LogLine, Measurement, TrainingProgress
+from core.models.registry import register_model
+from core.people.accounts import Role
+from core.training.jobs import create_program_job
+from core.training.specs import AnalyseSpec, EvaluateSpec, TrainSpec
 from tests.datasets import enter_dataset, put_files
 from tests.worker.ml.small_networks import save_small_networks
 from tests.worker.place import Place

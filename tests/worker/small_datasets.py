@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from core.dataset_plan import Entry, Person, Plan
-from core.recipes import Recipe
+from core.datasets.plan import Entry, Person, Plan
+from core.datasets.recipes import Recipe
 from worker.ml.images import Rgb
 
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from core.config import BUNDLED_WEIGHTS
+from core.ledger.tables import Job
+from core.models.registry import pair_models, register_model
 from core.queries import ItemRow, items_page
-from core.registry import pair_models, register_model
 from core.specs import InferSpec
 from core.states import ItemState, JobState
-from core.tables import Job
 from tests.worker.ml.small_networks import save_small_networks
 from tests.worker.place import Place
 from worker import draw

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.dataset_plan import LeftOut, Plan
+from core.datasets.plan import LeftOut, Plan
 from tests.worker.small_datasets import fetch_of, npy, picture, plan_of, recipe, voice
 from worker.preparation import Preparer, assemble
 

@@ -18,18 +18,18 @@ from unittest.mock import Mock
 import pytest
 from sqlalchemy import func, select
 
-from core.chunks import PrepareChunk
+from core.claims.chunks import PrepareChunk
+from core.claims.leases import claim_chunk, reap
 from core.config import BUNDLED_WEIGHTS, to_environment
-from core.dataset_plan import Entry, Person, Plan
-from core.layouts import SourceFile, plan_files
-from core.leases import claim_chunk, reap
+from core.datasets.layouts import SourceFile, plan_files
+from core.datasets.plan import Entry, Person, Plan
+from core.datasets.preparing import create_prepare_job
+from core.datasets.recipes import FaceRecipe, Recipe, SplitRecipe, VoiceRecipe
+from core.incoming.recordings import take_in
+from core.ledger.tables import DatasetShard, DatasetVersion, Item, Job
+from core.models.registry import register_model
 from core.objects import dataset_plan_key, recording_key
-from core.preparing import create_prepare_job
-from core.recipes import FaceRecipe, Recipe, SplitRecipe, VoiceRecipe
-from core.recordings import take_in
-from core.registry import register_model
 from core.states import ItemState, JobState
-from core.tables import DatasetShard, DatasetVersion, Item, Job
 from tests.worker.ml.small_networks import save_small_networks
 from tests.worker.place import Place
 from tests.worker.test_any_pair import pictures

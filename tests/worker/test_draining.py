@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 
 import worker.drawing
 import worker.runner
+from core.claims.draining import drain_worker, undrain_worker
+from core.claims.worker_queries import get_worker
 from core.config import BUNDLED_WEIGHTS, Settings
-from core.draining import drain_worker, undrain_worker
+from core.ledger.tables import Attempt, Job, Outbox
 from core.states import AttemptState, JobState
-from core.tables import Attempt, Job, Outbox
-from core.worker_queries import get_worker
 from tests.worker.place import Place
 from tests.worker.test_pulse import until
 from tests.worker.test_runner import voices

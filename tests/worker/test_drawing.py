@@ -11,9 +11,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from core.chunks import ClaimedItem, InferChunk
+from core.claims.chunks import ClaimedItem, InferChunk
+from core.claims.results import AlreadyDrawn, CouldNotDraw
 from core.errors import StorageUnavailable
-from core.results import AlreadyDrawn, CouldNotDraw
 from worker import drawing
 from worker.drawing import BATCH, DrawingLine
 from worker.ml.audio import Limits

@@ -8,17 +8,17 @@ import json
 import pytest
 from sqlalchemy import select
 
-from core.accounts import Role
-from core.collection_planning import plan_collection
-from core.collections import add_files, ensure_collection
-from core.dataset_plan import Plan
+from core.datasets.collection_planning import plan_collection
+from core.datasets.collections import add_files, ensure_collection
+from core.datasets.plan import Plan
+from core.datasets.preparing import create_prepare_job
+from core.datasets.recipes import FaceRecipe, Recipe, VoiceRecipe
+from core.incoming.recordings import take_in
+from core.ledger.tables import DatasetShard, DatasetVersion, Item, Job
 from core.objects import dataset_shard_key, recording_key
-from core.preparing import create_prepare_job
-from core.recipes import FaceRecipe, Recipe, VoiceRecipe
-from core.recordings import take_in
-from core.schedule_specs import Source
+from core.people.accounts import Role
+from core.schedules.specs import Source
 from core.states import ItemState
-from core.tables import DatasetShard, DatasetVersion, Item, Job
 from tests.worker.place import Place
 from tests.worker.small_datasets import picture, voice
 from worker.dataset_work import DatasetWork

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import select, update
 
+from core.claims.leases import release
 from core.config import Settings
-from core.database import Database
-from core.leases import release
-from core.tables import Worker
+from core.ledger.database import Database
+from core.ledger.tables import Worker
 from tests.factories import Ledger
 from tests.ledgers import make_ledger
 from tests.worker.test_pulse import until

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.dataset_plan import Plan
+from core.datasets.plan import Plan
 from core.errors import LeaseLost, NotFound, StorageUnavailable
 from tests.worker.ml.drawn_faces import empty_room, faces, needs_dlib
 from tests.worker.ml.small_networks import small_networks

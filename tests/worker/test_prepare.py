@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from core.layouts import plan_folder
+from core.datasets.layouts import plan_folder
 from core.progress import Lines, Silent
 from tests.worker.conftest import SmallDisk
 from tests.worker.ml.small_networks import save_small_networks

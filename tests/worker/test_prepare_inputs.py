@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.layouts import plan_folder
+from core.datasets.layouts import plan_folder
 from core.progress import Silent
 from tests.worker.preparing import rejects_of, report_of, run
 from tests.worker.small_datasets import picture, recipe, voice

@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from core.claims.leases import reap
+from core.claims.workers import drain_processes
 from core.config import Settings
-from core.database import Database, now
 from core.jobs import cancel_job
-from core.leases import reap
-from core.tables import Attempt, Worker
-from core.workers import drain_processes
+from core.ledger.database import Database, now
+from core.ledger.tables import Attempt, Worker
 from tests.factories import Ledger
 from tests.ledgers import make_ledger
 from worker.pulse import Pulse

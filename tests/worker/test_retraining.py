@@ -17,18 +17,18 @@ from PIL import Image
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.collections import add_files, ensure_collection
 from core.config import BUNDLED_WEIGHTS, Settings
-from core.recordings import take_in
-from core.registry import register_model, resolve_model
-from core.schedule_specs import NewSchedule
-from core.schedule_states import RUN_OPEN, RunState
-from core.schedule_tables import ScheduleRun
-from core.schedules import create_schedule
+from core.datasets.collections import add_files, ensure_collection
+from core.incoming.recordings import take_in
+from core.ledger.schedule_tables import ScheduleRun
+from core.ledger.tables import Alias, ModelVersion, User
+from core.ledger.training_tables import AliasMove
+from core.models.registry import register_model, resolve_model
+from core.schedules.specs import NewSchedule
+from core.schedules.states import RUN_OPEN, RunState
+from core.schedules.steering import create_schedule
 from core.states import JobState
-from core.tables import Alias, ModelVersion, User
 from core.ticker import Scheduling
-from core.training_tables import AliasMove
 from tests.worker.ml.small_networks import LENGTH
 from tests.worker.ml.synthetic_people import face, people, voice
 from tests.worker.program_place import ProgramPlace

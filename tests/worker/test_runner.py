@@ -16,9 +16,9 @@ from sqlalchemy import select
 from core.config import BUNDLED_WEIGHTS, Settings
 from core.errors import StorageUnavailable
 from core.jobs import cancel_job
+from core.ledger.tables import Artifact, Attempt, Job, Worker
 from core.queries import items_page
 from core.states import ItemState, JobState
-from core.tables import Artifact, Attempt, Job, Worker
 from tests.worker.place import Place
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

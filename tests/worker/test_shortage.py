@@ -22,7 +22,7 @@ _TORCH_SAYS = (
 )
 _LOG_WITH_A_FULL_DISK = """
 import resource, structlog
-from core.logs import set_up_logs
+from core.watching.logs import set_up_logs
 set_up_logs()
 structlog.get_logger().info("before")
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from core.config import BUNDLED_WEIGHTS
-from core.tables import Worker
+from core.ledger.tables import Worker
 from tests.worker.place import Place
 from worker import tasks
 

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 
 from core.code_identity import code_name
 from core.config import BUNDLED_WEIGHTS
-from core.error_hook import ErrorHook, SentryHook, make_hook
 from core.errors import InvalidSettings, StorageUnavailable
-from core.logs import set_up_logs
+from core.watching.error_hook import ErrorHook, SentryHook, make_hook
+from core.watching.logs import set_up_logs
 from tests.conftest import REPOSITORY
 from tests.worker.place import Place
 
@@ -174,7 +174,7 @@ def test_nothing_of_it_is_loaded_or_sent_where_it_is_off() -> None:
     assert type(make_hook("", "worker")) is ErrorHook
     program = (
         "import sys, json\n"
-        "from core.config import Settings\nfrom core.telemetry import set_up_telemetry\n"
+        "from core.config import Settings\nfrom core.watching.telemetry import set_up_telemetry\n"
         "settings = Settings(database_url='sqlite:///x', broker_url='redis://x')\n"
         "set_up_telemetry(settings, 'ticker')\n"
         "print(json.dumps([name for name in sys.modules if name.startswith(('sentry', 'opentelemetry'))]))\n"

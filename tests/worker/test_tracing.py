@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from core.accounts import issue_token
 from core.config import BUNDLED_WEIGHTS
+from core.people.accounts import issue_token
 from core.ticker import tick
-from core.tracing import OpenTelemetryTracer, Tracer, trace_id_of, tracer, use_tracer
+from core.watching.tracing import OpenTelemetryTracer, Tracer, trace_id_of, tracer, use_tracer
 from dashboard.app import create_app
 from dashboard.services import services
 from tests.conftest import REPOSITORY

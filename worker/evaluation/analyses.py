@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from core.training_specs import Analysis
+from core.training.specs import Analysis
 from worker.evaluation.charts import Chart, bars_chart, scatter_chart
 from worker.evaluation.likeness import Faces
 from worker.evaluation.looks import Lookers

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from core.metric_words import metric_title
+from core.models.metric_words import metric_title
 from worker.ml.metrics.intervals import Numbers
 from worker.ml.metrics.measure import Measure
 

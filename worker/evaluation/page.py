@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from core.metric_words import METRIC_GROUPS, metric_group, metric_words
+from core.models.metric_words import METRIC_GROUPS, metric_group, metric_words
 from worker.evaluation.charts import Chart
 from worker.evaluation.findings import Findings
 from worker.evaluation.words import format_of, in_reading_order, written

@@ -1,4 +1,4 @@
-"""How reports write the numbers of measures; what measures are called is in `core.metric_words`."""
+"""How reports write the numbers of measures; what measures are called is in `core.models.metric_words`."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ DESCRIPTION_OF_FACE_TO_FACE = (
 SOURCE_TYPE = "trainedAlgorithmicMedia"
 SOURCE_TYPE_URI = f"http://cv.iptc.org/newscodes/digitalsourcetype/{SOURCE_TYPE}"
 XMP_KEY = "XML:com.adobe.xmp"
-LANDMARKS_KEY = "voicesketch:landmarks"  # `core/face_landmarks.py` reads it
+LANDMARKS_KEY = "voicesketch:landmarks"  # `core/faces/landmarks.py` reads it
 LANDMARKS_ORDER = "ibug68"
 
 THUMBNAIL_SIDE = 192  # a tile of a gallery is about as wide

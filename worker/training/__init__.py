@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from core.training_specs import TrainSpec
+from core.training.specs import TrainSpec
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.training.task import Phase, Task
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.training_specs import ASTTask, TrainSpec
+from core.training.specs import ASTTask, TrainSpec
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.errors import RecipeError
 from worker.ml.networks.ast_voice_encoder import ASTVoiceEncoder, ASTVoiceEncoderConfig
@@ -38,7 +38,7 @@ def build_task(
 
 
 class ASTTraining(VoiceEncoderTraining):
-    """See `core.training_specs.ASTTask`. Features are `[frames, bands]`, normalised on the device.
+    """See `core.training.specs.ASTTask`. Features are `[frames, bands]`, normalised on the device.
 
     The phase is what decides which tensors learn; it is part of every checkpoint, so that a resumed run goes on with
     the head where it was killed in the head's phase.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.training_parts import Loop
-from core.training_specs import TrainSpec
+from core.training.parts import Loop
+from core.training.specs import TrainSpec
 from worker.ml.dataset_reader import EntryRow, PreparedDataset, Side, Split
 from worker.ml.errors import DatasetError, RecipeError
 from worker.ml.networks.pretrained import Encoder

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from core.training_specs import DefaultModelTask, TrainSpec
+from core.training.specs import DefaultModelTask, TrainSpec
 from worker.ml.dataset_reader import EntryRow, PersonRow, PreparedDataset
 from worker.ml.default_model.face_alignment import align
 from worker.ml.default_model.face_space import find_face_space
@@ -57,7 +57,7 @@ def build_task(
 
 
 class DefaultModelTraining(Task):
-    """See `core.training_specs.DefaultModelTask`."""
+    """See `core.training.specs.DefaultModelTask`."""
 
     def __init__(
         self, spec: TrainSpec, recipe: DefaultModelTask, dataset: PreparedDataset, models: Mapping[str, Path]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from core.training_specs import FaceDecoderTask, TrainSpec
+from core.training.specs import FaceDecoderTask, TrainSpec
 from worker.ml.augmentation import mirror_landmarks
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.errors import RecipeError
@@ -38,7 +38,7 @@ def build_task(
 
 
 class FaceDecoderTraining(Task):
-    """See `core.training_specs.FaceDecoderTask`.
+    """See `core.training.specs.FaceDecoderTask`.
 
     With the warp, textures are learnt in the frame of the mean landmarks: the photograph is bent so that its landmarks
     lie there, and what is judged by the face encoder is the texture bent to the predicted landmarks.

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core.training_parts import Augmentation
+from core.training.parts import Augmentation
 from worker.ml.augmentation import brighten, mirror_picture, stretch
 from worker.ml.dataset_reader import EntryRow, PreparedDataset
 from worker.ml.networks.pretrained import Encoder

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core.training_specs import GanTask, TrainSpec
+from core.training.specs import GanTask, TrainSpec
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.errors import RecipeError
 from worker.ml.losses.adversarial import (
@@ -46,7 +46,7 @@ def build_task(
 
 
 class GanTraining(Task):
-    """See `core.training_specs.GanTask`.
+    """See `core.training.specs.GanTask`.
 
     Conditions are worked out once: the voice encoder never changes. Losses rise and fall with the opponent and say
     little, so the best checkpoint is the one whose faces are distributed most like real ones (`kernel_distance`).

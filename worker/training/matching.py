@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from core.training_specs import MatchingTask, TrainSpec
+from core.training.specs import MatchingTask, TrainSpec
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.errors import RecipeError
 from worker.ml.losses.matching import MatchingTerms, choose_negatives, matching_loss
@@ -64,7 +64,7 @@ class Encoders(nn.Module):
 
 
 class MatchingTraining(Task):
-    """See `core.training_specs.MatchingTask`."""
+    """See `core.training.specs.MatchingTask`."""
 
     separable = False  # everybody's negatives are the others of the batch
     # The loss of people never met rises with the scale long before they are confused more often.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.training_parts import Loop, Optimiser, Schedule, Sizes
+from core.training.parts import Loop, Optimiser, Schedule, Sizes
 from worker.ml.errors import ModelError, RecipeError
 from worker.ml.model_folders import DECODER, ENCODER, PAIR, read_config_values
 from worker.ml.networks.catalogue import KINDS, load_network

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.training_parts import Augmentation
+from core.training.parts import Augmentation
 from worker.ml.augmentation import (
     add_noise,
     brighten,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from core.training_specs import TrainSpec, VEConvTask
+from core.training.specs import TrainSpec, VEConvTask
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.networks.ve_conv import VEConv
 from worker.ml.preparation.voices import SPECTROGRAM
@@ -27,7 +27,7 @@ def build_task(
 
 
 class VEConvTraining(VoiceEncoderTraining):
-    """See `core.training_specs.VEConvTask`. Features are `[2, bins, frames]`."""
+    """See `core.training.specs.VEConvTask`. Features are `[2, bins, frames]`."""
 
     script = "ve_conv"
     time_axis, band_axis = 2, 1

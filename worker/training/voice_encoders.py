@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from core.training_parts import Augmentation, Loop
-from core.training_specs import ASTTask, TrainSpec, VEConvTask
+from core.training.parts import Augmentation, Loop
+from core.training.specs import ASTTask, TrainSpec, VEConvTask
 from worker.ml.augmentation import add_noise, blank, stretch
 from worker.ml.dataset_reader import EntryRow, PersonRow, PreparedDataset
 from worker.ml.errors import RecipeError
@@ -45,7 +45,7 @@ _HERE = threading.local()
 
 
 class VoiceEncoderTraining(Task):
-    """See `core.training_specs.VEConvTask` and `ASTTask`.
+    """See `core.training.specs.VEConvTask` and `ASTTask`.
 
     Attributes:
         script: whose weights of terms count where the recipe names none.

@@ -1,6 +1,6 @@
 // Which files people mean: dropped or picked, alone or in folders of any depth, with the notes beside them left out.
 
-// The same families of files that the shell leaves out of folders (core/intake.py).
+// The same families of files that the shell leaves out of folders (core/submitting/intake.py).
 const SIDE_FILES = /\.(csv|db|html?|ini|ipynb|jsonl?|lab|log|md|pdf|py|rst|rtf|sh|sql|sqlite|srt|tex|textgrid|toml|tsv|txt|vtt|xlsx?|xml|ya?ml|docx?|cfg|m3u8?|cue|bmp|gif|jpe?g|png|svg|tiff|webp|np[yz]|pkl|pt|gz|tar|zip|7z|md5|sha256|bak|part|tmp)$/i;
 const PICTURES = /\.(avif|bmp|gif|jpe?g|jp2|png|ppm|tga|tiff?|webp)$/i;
 const SIDE_NAMES = /^(authors|changelog|checksums|copying|licen[sc]e|makefile|readme)$/i;

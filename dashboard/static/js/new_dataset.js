@@ -4,7 +4,7 @@ import { ChosenFiles, byId, couldNotBeRead, newKey, size, takeFiles } from "./ch
 import { CannotSend } from "./uploads.js";
 import { number, t, tn } from "./words.js";
 
-// What a dataset is made of (core/layouts/source.py) and the tables that speak of it; all else is named, and not sent.
+// What a dataset is made of (core/datasets/layouts/source.py) and the tables that speak of it; all else is named, and not sent.
 const MEDIA = /\.(3gp|aac|ac3|aifc?|aiff|amr|au|avi|caf|flac|m4[ab]|mk[av]|mov|mp[234]|mpga|og[ag]|opus|rf64|snd|spx|w64|wave?|webm|wma|avif|bmp|gif|jfif|jp2|jpe?g?|p[gnp]m|png|tiff?|webp|npy)$/i;
 const TABLE = /\.(csv|tsv|jsonl|txt)$/i;
 

@@ -7,7 +7,7 @@ import { t } from "./words.js";
 const PARALLEL = 4;
 const TRIES = 6;
 const LONGEST_PAUSE = 30000;
-// As large as the parts of the service (core/uploads.py): what fits into one needs no second request.
+// As large as the parts of the service (core/incoming/uploads.py): what fits into one needs no second request.
 const ONE_PIECE = 8 * 2 ** 20;
 const LINKS_AT_ONCE = 10;
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));

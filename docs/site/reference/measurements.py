@@ -8,8 +8,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from core.readiness import Readiness
-from core.table_base import Base
+from core.ledger.table_base import Base
+from core.watching.readiness import Readiness
 from dashboard import metrics
 from dashboard.app import create_app
 from dashboard.services import services

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.training_presets import PRESETS
-from core.training_requests import FEATURES
+from core.training.presets import PRESETS
+from core.training.requests import FEATURES
 from docs.site.reference.tables import code, plain
 
 

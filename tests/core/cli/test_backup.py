@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from core.accounts import ensure_admin
 from core.bootstrap import migrate
 from core.cli import backup, restore
-from core.database import Database
-from core.recordings import take_in
+from core.incoming.recordings import take_in
+from core.ledger.database import Database
+from core.ledger.tables import Recording
+from core.people.accounts import ensure_admin
 from core.stack.folder import DataFolder
 from core.stack.keeping import settings_of_place
 from core.store import Store
-from core.tables import Recording
 from tests.core.cli.command_tree import json_table
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.core.small_service import Answer, in_json, job_answer, small_service
+from tests.core.client.small_service import Answer, in_json, job_answer, small_service
 
 PROGRAM = [sys.executable, "-c", "from core.cli.main import main; main()"]
 

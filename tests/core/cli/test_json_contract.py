@@ -19,7 +19,7 @@ from core.client import Client
 from core.config import to_environment
 from tests.conftest import settings_for
 from tests.core.cli.command_tree import json_table, options_by_command
-from tests.core.small_service import Answer, Asked, in_json, problem, small_service
+from tests.core.client.small_service import Answer, Asked, in_json, problem, small_service
 from tests.dashboard.answer_types import read_description
 from tests.dashboard.sampled_service import CONTENT, SampledService
 from tests.ledgers import make_ledger
@@ -136,7 +136,7 @@ def run(command: str, url: str, folder: Path, *more: str) -> Result:
 
 
 def _preset() -> str:
-    from core.training_presets import PRESETS
+    from core.training.presets import PRESETS
 
     return next(iter(PRESETS))
 

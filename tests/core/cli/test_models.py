@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from core.cli.convert import app as convert_command
 from core.cli.models import app as models_command
-from tests.core.small_service import Answer, Asked, in_json, problem, small_service
+from tests.core.client.small_service import Answer, Asked, in_json, problem, small_service
 from tests.worker.ml.test_keras_vgg_face import layers_of, write_h5
 
 WEIGHTS = b"weights"

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from core.cli.prepare import app
-from core.recipes import Recipe
-from tests.core.layouts.trees import grow
+from core.datasets.recipes import Recipe
+from tests.core.datasets.layouts.trees import grow
 
 NOWHERE = ("--url", "http://127.0.0.1:9", "--token", "t")
 

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from core.cli.submit import app
-from tests.core.small_service import Answer, Asked, in_json, job_answer, problem, small_service
-from tests.core.test_submission import SmallVoicesketch, png
+from tests.core.client.small_service import Answer, Asked, in_json, job_answer, problem, small_service
+from tests.core.submitting.test_submission import SmallVoicesketch, png
 
 
 def run(*arguments: str | Path) -> Result:

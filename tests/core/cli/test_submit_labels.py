@@ -7,7 +7,7 @@ import pytest
 from core.cli.submit import _labels
 from core.client import Client
 from core.errors import InvalidRequest
-from tests.core.small_service import in_json, job_answer, small_service
+from tests.core.client.small_service import in_json, job_answer, small_service
 
 
 def test_labels_keep_what_follows_the_first_equals_sign_and_reach_the_service() -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from core.cli.main import _leave_proxies_out_of_this_machine
 from tests.conftest import REPOSITORY
-from tests.core.small_service import Answer, Asked, in_json, job_answer, small_service
-from tests.core.test_submission import SmallVoicesketch
+from tests.core.client.small_service import Answer, Asked, in_json, job_answer, small_service
+from tests.core.submitting.test_submission import SmallVoicesketch
 
 PROGRAM = [sys.executable, "-P", "-c", "from core.cli.main import main; main()"]
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from core.cli import analyse, evaluate, train
-from core.training_presets import PRESETS
+from core.training.presets import PRESETS
 
 NOWHERE = ("--url", "http://127.0.0.1:9", "--token", "t")
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from core.accounts import ensure_admin, redeem_sign_in_link, user_of_token
 from core.cli.users import app
-from core.database import Database
-from core.schema_fit import known_revisions
+from core.ledger.database import Database
+from core.ledger.schema_fit import known_revisions
+from core.people.accounts import ensure_admin, redeem_sign_in_link, user_of_token
 from tests.ledgers import make_ledger
 
 
@@ -144,8 +144,8 @@ def test_an_address_of_no_database_or_of_one_that_is_away_is_one_sentence(
 
 
 def test_a_password_from_standard_input_signs_in(data: Path) -> None:
-    from core.database import Database
-    from core.passwords import sign_in_by_password
+    from core.ledger.database import Database
+    from core.people.passwords import sign_in_by_password
 
     options = ["--data", str(data)]
     short = CliRunner().invoke(app, ["password", "--stdin", *options], input="short\n")

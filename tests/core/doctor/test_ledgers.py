@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text, update
 
-from core.database import Database
+from core.claims.workers import register_worker
 from core.doctor import ledger
 from core.doctor.findings import Finding
-from core.presence import Presence
-from core.schema_fit import known_revisions
+from core.ledger.database import Database
+from core.ledger.schema_fit import known_revisions
+from core.ledger.tables import Worker
 from core.stack.ports import choose
-from core.tables import Worker
-from core.workers import register_worker
+from core.watching.presence import Presence
 from tests.ledgers import make_ledger
 from tests.servers import Postgres
 

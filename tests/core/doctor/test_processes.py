@@ -10,15 +10,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from core.claims.workers import register_worker, tell_utilisation
 from core.code_identity import code_name
 from core.config import Settings
-from core.database import Database, now
 from core.doctor import addresses, processes
 from core.doctor.round import of_a_place
-from core.presence import keep_noting, me, note, present
-from core.tables import Job, Worker
+from core.ledger.database import Database, now
+from core.ledger.tables import Job, Worker
 from core.ticker import Rounds, tick
-from core.workers import register_worker, tell_utilisation
+from core.watching.presence import keep_noting, me, note, present
 from tests.factories import FakeDoorbell, Ledger
 from tests.ledgers import make_ledger
 
@@ -120,7 +120,7 @@ def test_dashboards_with_different_keys_are_noticed(sqlite_settings: Settings) -
 def test_a_place_that_is_well_has_no_findings_and_each_fault_adds_its_own(
     sqlite_settings: Settings, ledger: Database
 ) -> None:
-    from core.registry import PRODUCTION, register_model
+    from core.models.registry import PRODUCTION, register_model
     from core.store import Store
 
     store = Store(sqlite_settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from core.migrating import MIGRATIONS
+from core.ledger.migrating import MIGRATIONS
 
 NEXT = "9001"
 # What a release may well need: a column, what it says about rows of before, and an index over it.
@@ -37,7 +37,7 @@ def with_one_more(folder: Path, upgrade: str, *, rows: int = 100, head: str = ""
 import sqlalchemy as sa
 from alembic import op
 
-from core.online_changes import add_columns, add_index, backfill, remove_index
+from core.ledger.online_changes import add_columns, add_index, backfill, remove_index
 
 revision = "{NEXT}"
 down_revision = "{before}"

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event, inspect, text
 
-from core.database import Database
-from core.migrating import migrate
+from core.ledger.database import Database
+from core.ledger.migrating import migrate
 from tests.core.migrations.next_versions import scripts_of
 
 _TABLE = r'(?:ONLY )?"?(\w+)"?'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.migrating import MIGRATIONS
+from core.ledger.migrating import MIGRATIONS
 from tests.conftest import sqlite_url
 from tests.core.migrations.next_versions import CARELESS, NEXT, USUAL, scripts_of, with_one_more
 from tests.core.migrations.rules import faults_of

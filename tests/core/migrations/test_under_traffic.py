@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import inspect, select, text
 
 from core.config import Settings, to_environment
-from core.database import Database
 from core.errors import Conflict
-from core.migrating import alone, migrate, upgrade
-from core.tables import ModelVersion, User
+from core.ledger.database import Database
+from core.ledger.migrating import alone, migrate, upgrade
+from core.ledger.tables import ModelVersion, User
 from tests.conftest import REPOSITORY, settings_for
 from tests.core.migrations.next_versions import CARELESS, USUAL, with_one_more
 from tests.core.migrations.traffic import Traffic, enter_large_job, traffic

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import text
 
-from core.database import Database
+from core.ledger.database import Database
 from tests.factories import Ledger
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.metric_words import metric_group, metric_words
+from core.models.metric_words import metric_group, metric_words
 from tests.worker.evaluation.people import PEOPLE, ask, kept_signals, write_dataset
 from worker.evaluate import main
 from worker.evaluate_default import wilson

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.layouts import plan_folder
+from core.datasets.layouts import plan_folder
 from core.progress import Silent
 from tests.worker.small_datasets import recipe, voice, write_people
 from worker.dataset_folder import prepare_folder

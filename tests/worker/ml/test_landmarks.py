@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.face_landmarks import HEAD_BYTES, read_landmarks
+from core.faces.landmarks import HEAD_BYTES, read_landmarks
 from tests.worker.ml.drawn_faces import needs_dlib
 from worker.ml.audio import decode
 from worker.ml.drawing_models import draw_faces

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.contact_sheet import MOST_TILES, Tile, contact_sheet, contact_sheet_png
+from core.faces.contact_sheet import MOST_TILES, Tile, contact_sheet, contact_sheet_png
 from worker.ml.pictures import face_metadata, face_png, face_thumbnail, read_metadata, spectrogram_png
 
 FACE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from core.jobs import cancel_job
-from core.tables import Job
+from core.ledger.tables import Job
 from tests.conftest import settings_for, sqlite_url
 from tests.servers import Broker, ObjectStore
 from tests.worker.program_place import ProgramPlace

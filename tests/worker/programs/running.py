@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.training_specs import EvaluateSpec, TrainSpec
+from core.training.specs import EvaluateSpec, TrainSpec
 from tests.worker.program_place import ProgramPlace
 from worker.runner import Runner
 

@@ -9,8 +9,8 @@ import pytest
 
 from core.config import BUNDLED_WEIGHTS
 from core.states import ItemState, JobState
-from core.training import run_again
-from core.training_specs import AnalyseSpec, GanTask, TrainSpec
+from core.training.jobs import run_again
+from core.training.specs import AnalyseSpec, GanTask, TrainSpec
 from tests.worker.program_place import ProgramPlace
 from tests.worker.programs.running import (
     a_training,
@@ -184,7 +184,7 @@ def test_a_trained_network_is_registered_paired_measured_and_promoted(place: Pro
     assert (result["gate"]["candidate"], result["gate"]["production"]) == (0.7, 0.6)
     assert json.loads(place.content(job, "report/report.json")) == {"model": "faces@1"}
     assert json.loads(place.content(job, "production/report/report.json")) == {"model": "default@1"}
-    from core.registry import resolve_model
+    from core.models.registry import resolve_model
 
     with place.database.read() as session:
         production = resolve_model(session, "production")

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from core.leases import claim_chunk, release
-from core.training_specs import TrainSpec
-from core.workers import register_worker
+from core.claims.leases import claim_chunk, release
+from core.claims.workers import register_worker
+from core.training.specs import TrainSpec
 from tests.worker.program_place import ProgramPlace
 from tests.worker.programs.running import wait_for
 from worker import follow

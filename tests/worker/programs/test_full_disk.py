@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from core.config import BUNDLED_WEIGHTS
 from core.jobs import retry_job
+from core.ledger.tables import Transition
 from core.states import ItemState, JobState
-from core.tables import Transition
 from tests.living import lives
 from tests.worker.conftest import SmallDisk
 from tests.worker.program_place import ProgramPlace

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from core.claims.leases import reap
+from core.claims.workers import drain_processes
 from core.config import BUNDLED_WEIGHTS, to_environment
 from core.jobs import cancel_job, pause_job, retry_job
-from core.leases import reap
 from core.states import ItemState, JobState
-from core.workers import drain_processes
 from tests.living import lives
 from tests.worker.program_place import ProgramPlace
 from tests.worker.programs.running import (
@@ -160,8 +160,8 @@ def test_an_attempt_that_lost_its_lease_is_killed_and_publishes_nothing_more(pla
         # As if its heartbeats had not come through for a minute.
         from sqlalchemy import update
 
-        from core.database import now
-        from core.tables import Attempt
+        from core.ledger.database import now
+        from core.ledger.tables import Attempt
 
         def its_lease_runs_out() -> bool:
             with place.database.write() as session:

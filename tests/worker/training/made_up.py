@@ -14,7 +14,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from core.training_specs import TrainSpec
+from core.training.specs import TrainSpec
 from tests.worker.ml.small_networks import LENGTH
 from tests.worker.ml.synthetic_people import face, people, voice
 from worker.ml.networks.face_decoder import FaceDecoder, FaceDecoderConfig

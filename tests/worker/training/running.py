@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.training_specs import TrainSpec
+from core.training.specs import TrainSpec
 from tests.worker.training.made_up import RECIPES, MadeUp, spec
 from worker.ml.dataset_reader import PreparedDataset
 from worker.ml.training import seeds

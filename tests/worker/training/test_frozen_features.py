@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.training_parts import Augmentation
+from core.training.parts import Augmentation
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import recipe, run
 from worker.ml.dataset_reader import PreparedDataset

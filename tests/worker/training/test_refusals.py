@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.training_presets import PRESETS
-from core.training_specs import TrainSpec
+from core.training.presets import PRESETS
+from core.training.specs import TrainSpec
 from tests.worker.ml.small_networks import save_small_networks
 from tests.worker.small_datasets import write_people
 from tests.worker.training.made_up import MadeUp, spec

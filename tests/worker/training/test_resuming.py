@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.training_specs import TrainSpec
+from core.training.specs import TrainSpec
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import recipe, run
 from worker.ml.training.failures import Stopped

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.training_parts import Augmentation
+from core.training.parts import Augmentation
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import begun, recipe, run
 from tests.worker.training.test_resuming import StopAt

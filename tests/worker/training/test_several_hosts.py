@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from core.stack import ports
-from core.training_specs import TrainSpec
+from core.training.specs import TrainSpec
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import recipe, run
 from tests.worker.training.test_resuming import weights

@@ -14,10 +14,10 @@ import psutil
 import pytest
 from sqlalchemy import select
 
+from core.claims.leases import reap
 from core.config import BUNDLED_WEIGHTS, Settings, to_environment
-from core.leases import reap
+from core.ledger.tables import ModelVersion
 from core.states import JobState
-from core.tables import ModelVersion
 from tests.worker.program_place import ProgramPlace
 from tests.worker.training.made_up import MadeUp, spec
 from tests.worker.training.running import recipe

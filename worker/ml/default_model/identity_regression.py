@@ -22,7 +22,7 @@ _PORTRAIT_START = 0.3  # of what regression says: much of it is in what the voic
 
 @dataclass(frozen=True)
 class RegressionSettings:
-    """See `core.training_specs.DefaultModelTask`."""
+    """See `core.training.specs.DefaultModelTask`."""
 
     lean_ridge: float
     lean_gain: float

@@ -44,7 +44,7 @@ class Metrics:
 class File:
     """A whole file in the run folder that others should have. `name` is relative to the folder, with `/`.
 
-    Kinds as in `core.training_tables.JobFile`; one with `gone` is no longer kept.
+    Kinds as in `core.ledger.training_tables.JobFile`; one with `gone` is no longer kept.
     """
 
     kind: str

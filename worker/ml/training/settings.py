@@ -11,7 +11,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class RunSettings:
-    """See `core.training_parts.Machine`; of these only `seed` and `precision` change what is learnt.
+    """See `core.training.parts.Machine`; of these only `seed` and `precision` change what is learnt.
 
     Attributes:
         folder: the run folder (docs/training.md). Checkpoints that lie in it are gone on from.

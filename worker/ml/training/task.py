@@ -25,7 +25,7 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """See `core.training_parts.Optimiser`."""
+    """See `core.training.parts.Optimiser`."""
 
     name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     learning_rate: float = 1e-3
@@ -36,7 +36,7 @@ class OptimiserSettings:
 
 @dataclass(frozen=True)
 class ScheduleSettings:
-    """See `core.training_parts.Schedule`."""
+    """See `core.training.parts.Schedule`."""
 
     kind: Literal["constant", "cosine", "exponential", "steps"] = "constant"
     warmup_steps: int = 0
@@ -47,7 +47,7 @@ class ScheduleSettings:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of a training with settings of its own, see `core.training_parts.Loop`.
+    """A stretch of a training with settings of its own, see `core.training.parts.Loop`.
 
     Attributes:
         name: shown, and told to `Task.begin_phase`.

@@ -1,0 +1,1 @@
+"""A whole place in one file, and back."""

@@ -1,0 +1,1 @@
+"""Who works on what: claims, their leases, the moves of items, and what workers publish."""

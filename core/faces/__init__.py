@@ -1,0 +1,1 @@
+"""Faces as people look at them and take them away."""

@@ -1,0 +1,1 @@
+"""How long things are kept, how much there is of them, and how they go."""

@@ -1,0 +1,1 @@
+"""The database: its tables, how it is opened, read and written, and how its tables change."""

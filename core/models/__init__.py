@@ -1,0 +1,1 @@
+"""Model versions: registered, measured, judged, promoted, deleted."""

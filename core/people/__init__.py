@@ -1,0 +1,1 @@
+"""Who people are, what they may do, how much they may take, and what they changed."""

@@ -1,0 +1,1 @@
+"""What happens by itself: schedules of retrainings and their runs."""

@@ -1,0 +1,1 @@
+"""Whether it all works, and what it tells of itself."""
