@@ -47,6 +47,7 @@ _SENTENCES = (
     "core/schedules/firing.py",
     "core/models/gate.py",
     "core/datasets/layouts/*.py",
+    "core/datasets/preparing.py",
     "core/incoming/manifest.py",
     "core/watching/health.py",
     "core/models/metric_words.py",

@@ -113,13 +113,22 @@ def create_prepare_job(
     for shard in shards:
         first = before[shard.split] + 1
         before[shard.split] += len(shard.entries)
-        title = f"{shard.split}, inputs {first:,} to {before[shard.split]:,}"
+        title = _title(shard.split, first, before[shard.split])
         rows.append(NewRow(shard.number, f"shard-{shard.number:05d}", title, stage=SHARDS))
-    rows.append(NewRow(len(shards), "dataset", "the dataset version", stage=VERSION))
+    rows.append(NewRow(len(shards), "dataset", "The dataset version", stage=VERSION))
     enter_items(session, job, rows, at=at)
     job.total = job.pending = len(rows)
     queue_job(session, job, at=at)
     return job
+
+
+def _title(split: str, first: int, last: int) -> str:
+    # Each whole, so that pages can say it in another language.
+    return {
+        "train": f"Train, inputs {first:,} to {last:,}",
+        "validation": f"Validation, inputs {first:,} to {last:,}",
+        "test": f"Test, inputs {first:,} to {last:,}",
+    }[split]
 
 
 def shards_of(session: Session, job_id: str) -> list[DatasetShard]:

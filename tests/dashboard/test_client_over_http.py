@@ -122,7 +122,7 @@ def test_the_shell_shows_what_a_real_dashboard_answers(
         return result.stdout
 
     assert job_id in run("list", "--label", "for=fun", "--state", "completed_with_errors")
-    assert "no job yet" in run("list", "--search", "somebody else's")
+    assert "no such job" in run("list", "--search", "somebody else's")
     lines = [json.loads(line) for line in run("items", "last", "--json").splitlines()]
     assert [line["state"] for line in lines] == ["done", "failed", "done"]
     failed = run("items", "last", "--code", "no_speech").splitlines()

@@ -101,10 +101,10 @@ def test_shards_never_mix_parts_of_the_split() -> None:
 def test_the_version_waits_until_every_shard_is_published(ledger: Ledger) -> None:
     job_id = make_job(ledger)
     assert [item.name for item in ledger.items(job_id)] == [
-        "train, inputs 1 to 2",
-        "train, inputs 3 to 4",
-        "test, inputs 1 to 1",
-        "the dataset version",
+        "Train, inputs 1 to 2",
+        "Train, inputs 3 to 4",
+        "Test, inputs 1 to 1",
+        "The dataset version",
     ]
     first, second = ledger.worker(), ledger.worker()
     one, two = claim(ledger, first, size=2), claim(ledger, second, size=2)
