@@ -40,7 +40,7 @@ def write_next_version(folder: Path) -> str:
     revision = f"{int(before) + 1:04}"
     migration = _MIGRATION.format(revision=revision, before=before, column=COLUMN)
     (folder / "migrations" / "versions" / f"{revision}_next_version.py").write_text(migration)
-    tables = folder / "core" / "tables.py"
+    tables = folder / "core" / "ledger" / "tables.py"
     head, job, rest = tables.read_text().partition("class Job(Base):\n")
     assert _KIND in rest
     column = f'    {COLUMN}: Mapped[str | None] = mapped_column(String(8), default="{VALUE}")\n'
