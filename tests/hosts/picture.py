@@ -63,7 +63,8 @@ def draw(kept: Mapping[str, Any]) -> str:
                 f'<rect x="{x(at):.1f}" y="{top + _ROW - 4 - tall:.1f}" width="{max(0.8, _SECONDS * scale - 0.4):.1f}" '
                 f'height="{tall:.1f}" fill="#94a3b8"/>'
             )
-        for span in kept["spans"]:
+        # What was done to a host lies over the training that it was in.
+        for span in sorted(kept["spans"], key=lambda one: "trains" not in one["what"]):
             if span["host"] == host:
                 wide = max(1.5, (span["ends"] - span["begins"]) * scale)
                 told = escape(f"{span['what']}, {span['ends'] - span['begins']:.0f} s")
